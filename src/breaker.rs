@@ -1,0 +1,420 @@
+//! The state machine of one circuit: pure values and pure functions.
+//!
+//! ```text
+//!                 a trip rule is met                       wait over, first request
+//!   +--------+ ------------------------> +------+ --------------------------------> +-----------+
+//!   | closed |                           | open |                                   | half-open |
+//!   +--------+                           +------+ <-------------------------------- +-----------+
+//!       ^                                           a probe failed, or its lease          |
+//!       |                                           ran out (the next, longer wait)       |
+//!       +---------------------------------------------------------------------------------+
+//!                                  `successes` probes succeeded
+//! ```
+//!
+//! * **closed**: every request is admitted; failures are counted and the trip rules looked at.
+//! * **open**: every request is rejected until the wait is over.
+//! * **half-open**: at most `probes` requests at a time are admitted, each on a lease; the others
+//!   are rejected.
+//!
+//! [`admit`] answers "may this request pass", [`settle`] takes the outcome of one that did, and
+//! [`lapse`] is what time alone brings about. Each maps `(policy, record, now, ...)` to a
+//! [`Decision`]: an answer, and the next record where there is one.
+//!
+//! The rules, cited by number in the code:
+//!
+//! 1. A decision depends only on its arguments: it may be made again after a lost race.
+//! 2. Nothing is told to anyone (log, metric, reply) until the swap of the record has won; then
+//!    from the returned [`Transition`], once.
+//! 3. `next: None` means no write. Admitting while closed and rejecting write nothing.
+//! 4. Every transition increments the generation. A permit of another generation settles to
+//!    [`Settled::Stale`] and changes nothing.
+//! 5. A probe holds a lease. When the lease runs out without good response headers, the next admit
+//!    or sync of any worker reopens the circuit, so that a lost probe holds nobody up. A probe that
+//!    was cancelled or ignored gives its slot back at once.
+//! 6. Time may repeat; it never decides by going backwards: differences saturate.
+//! 7. Bytes that cannot be decoded are an absent record: closed, counted, never a trap.
+//! 8. Jitter comes from (circuit, generation), so that a decision made again and another worker
+//!    arrive at the same instant. There is no randomness anywhere.
+//! 9. When the store gives up, a request is admitted untracked if the snapshot says closed, else
+//!    rejected with a `retry-after` of one second.
+//! 10. A newer configuration reshapes the windows and keeps the phase; an older one that is still
+//!     draining never writes its shape.
+
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod admit;
+mod backoff;
+mod codec;
+mod lapse;
+mod run;
+mod settle;
+mod transition;
+mod trip;
+mod window;
+
+pub use admit::admit;
+pub use backoff::{Backoff, Jitter, Multiplier};
+pub use lapse::{Lapsed, headers_arrived, lapse};
+pub use run::Run;
+pub use settle::{Evidence, Settled, settle};
+pub use trip::{CountRule, Ratio, RatioRule, TripReason, TripRules};
+pub use window::{BUCKETS, Tally, Window, WindowSpan, Windows};
+
+use std::num::{NonZeroU8, NonZeroU32};
+
+use crate::time::{Span, Timestamp};
+
+/// The most probes a half-open circuit can have in flight.
+pub const MAX_PROBES: usize = 16;
+
+/// How long a probe's stream has to stay alive after good response headers to be a success before
+/// it ends.
+pub const PROBE_GRACE: Span = Span::from_secs(1);
+
+/// How one circuit behaves. Cannot be wrong: every part is a checked type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub trip: TripRules,
+    pub open: Backoff,
+    pub half_open: HalfOpen,
+}
+
+/// How a circuit comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfOpen {
+    /// Probes in flight at most, over all workers; never more than [`MAX_PROBES`].
+    pub probes: NonZeroU8,
+    /// Successful probes needed to close.
+    pub successes: NonZeroU32,
+    /// The lease of a probe.
+    pub probe_timeout: Span,
+}
+
+/// All that is stored of one circuit, shared by every worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose circuit this is; guards against a slot that was given to another cluster.
+    pub owner: Owner,
+    /// Grows by one with every transition.
+    pub generation: u32,
+    /// The configuration that shaped the windows: the time it was applied.
+    pub config_epoch: Timestamp,
+    pub last_failure: Option<Timestamp>,
+    pub phase: Phase,
+}
+
+/// Identifies the cluster of a record, and seeds its jitter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner(pub u64);
+
+/// Where a circuit stands; data lives in the phase that owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Closed {
+        /// Failures of all workers, a ring for each rule that has a window.
+        windows: Windows,
+        /// Failures in a row.
+        run: Run,
+        /// The trip this circuit came back from, so that a relapse waits longer.
+        recovered: Option<Recovered>,
+    },
+    Open {
+        until: Timestamp,
+        trips: Trips,
+    },
+    HalfOpen {
+        probes: [Option<Lease>; MAX_PROBES],
+        /// Probes that succeeded.
+        passed: u32,
+        trips: Trips,
+    },
+}
+
+/// What open and half-open remember of the trip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trips {
+    /// How many times in a row the circuit has opened, this time included.
+    pub in_a_row: u32,
+    /// When it opened this time.
+    pub at: Timestamp,
+    /// How long this opening waits.
+    pub wait: Span,
+    pub reason: TripReason,
+    /// What counted towards the trip, as it stood then: see [`TripRules::shown`].
+    pub tally: Tally,
+}
+
+/// What closed remembers of the last opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    pub at: Timestamp,
+    pub in_a_row: u32,
+    pub wait: Span,
+}
+
+/// A probe in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub deadline: Timestamp,
+    /// When good response headers arrived, if they have.
+    pub headers_at: Option<Timestamp>,
+}
+
+/// The three words a user sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+impl State {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+
+    /// The value of the `state` gauge. The order is fixed: dashboards rely on it.
+    pub const fn as_gauge(self) -> u64 {
+        match self {
+            Self::Closed => 0,
+            Self::Open => 1,
+            Self::HalfOpen => 2,
+        }
+    }
+}
+
+/// An answer, the record to store where it changes, and the transition to tell of once it is
+/// stored.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision<T> {
+    pub answer: T,
+    pub next: Option<Record>,
+    pub transition: Option<Transition>,
+}
+
+impl<T> Decision<T> {
+    /// Rule 3: nothing to write.
+    pub const fn unchanged(answer: T) -> Self {
+        Self { answer, next: None, transition: None }
+    }
+
+    pub const fn write(answer: T, next: Record) -> Self {
+        Self { answer, next: Some(next), transition: None }
+    }
+
+    /// The same decision with another answer.
+    pub fn with<U>(self, answer: U) -> Decision<U> {
+        Decision { answer, next: self.next, transition: self.transition }
+    }
+}
+
+/// A circuit has changed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub from: State,
+    pub to: State,
+    pub reason: Cause,
+    pub generation: u32,
+    /// How long the circuit stays open, where it opened.
+    pub open_for: Option<Span>,
+}
+
+/// Why a circuit changed state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    Tripped(TripReason),
+    WaitOver,
+    Recovered { probes: u32 },
+}
+
+/// May this request pass?
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admit(Permit),
+    Reject(Rejection),
+}
+
+/// Proof of admission, handed back with the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Permit {
+    pub generation: u32,
+    pub started: Timestamp,
+    pub probe: Option<Probe>,
+}
+
+/// Which lease a probe holds. The deadline tells it from a later lease of the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    pub slot: u8,
+    pub deadline: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub reason: RejectReason,
+    /// Until the next probe may pass.
+    pub retry_after: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectReason {
+    Open,
+    ProbesInFlight,
+}
+
+/// What became of a request, as far as its circuit is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Success,
+    Failure {
+        /// The connection or stream died under the request: others may have died with it.
+        reset: bool,
+    },
+    /// Neither: not the upstream's doing.
+    Ignored,
+}
+
+impl Record {
+    /// A circuit that has seen nothing yet.
+    pub const fn new(owner: Owner, config_epoch: Timestamp, rules: &TripRules) -> Self {
+        Self {
+            owner,
+            generation: 0,
+            config_epoch,
+            last_failure: None,
+            phase: Phase::Closed { windows: Windows::of(rules), run: Run::NONE, recovered: None },
+        }
+    }
+
+    /// The state as stored. See [`Record::state_at`] for what a reader should be told.
+    pub const fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed { .. } => State::Closed,
+            Phase::Open { .. } => State::Open,
+            Phase::HalfOpen { .. } => State::HalfOpen,
+        }
+    }
+
+    /// The state a reader should be told: an open circuit whose wait is over is half-open, although
+    /// the transition happens at the next request.
+    pub fn state_at(&self, now: Timestamp) -> State {
+        match self.phase {
+            Phase::Open { until, .. } if until <= now => State::HalfOpen,
+            _ => self.state(),
+        }
+    }
+
+    /// The record as seen by the configuration of `epoch`: rule 10. A newer one reshapes the
+    /// windows, an older one takes the record as it is.
+    #[must_use]
+    pub fn adopted(&self, epoch: Timestamp, rules: &TripRules) -> Self {
+        if epoch <= self.config_epoch {
+            return *self;
+        }
+        let phase = match self.phase {
+            Phase::Closed { windows, run, recovered } => {
+                Phase::Closed { windows: windows.reshaped(rules), run, recovered }
+            }
+            phase => phase,
+        };
+        Self { config_epoch: epoch, phase, ..*self }
+    }
+
+    /// The slot whose lease `permit` holds.
+    fn lease_of(&mut self, permit: &Permit) -> Option<&mut Option<Lease>> {
+        let probe = permit.probe.filter(|_| permit.generation == self.generation)?;
+        let Phase::HalfOpen { probes, .. } = &mut self.phase else {
+            return None;
+        };
+        let slot = probes.get_mut(usize::from(probe.slot))?;
+        slot.is_some_and(|lease| lease.deadline == probe.deadline).then_some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the tests of this room start from.
+    use super::*;
+
+    pub(super) const OWNER: Owner = Owner(7);
+
+    pub(super) fn at(millis: u64) -> Timestamp {
+        Timestamp::ZERO + Span::from_millis(millis)
+    }
+
+    /// Five failures in a row, or half of at least 20 requests in 10 s; open for 30 s, doubling up
+    /// to 5 minutes; one probe on a lease of 30 s.
+    pub(super) fn policy() -> Policy {
+        let window = WindowSpan::new(Span::from_secs(10)).unwrap();
+        Policy {
+            trip: TripRules {
+                consecutive_failures: NonZeroU32::new(5),
+                failure_ratio: Some(RatioRule {
+                    ratio: Ratio::new(0.5).unwrap(),
+                    minimum_requests: NonZeroU32::new(20).unwrap(),
+                    window,
+                }),
+                failures: None,
+            },
+            open: Backoff::new(
+                Span::from_secs(30),
+                Multiplier::new(2.0).unwrap(),
+                Span::from_secs(300),
+                Jitter::NONE,
+            )
+            .unwrap(),
+            half_open: HalfOpen {
+                probes: NonZeroU8::MIN,
+                successes: NonZeroU32::MIN,
+                probe_timeout: Span::from_secs(30),
+            },
+        }
+    }
+
+    pub(super) fn closed(policy: &Policy) -> Record {
+        Record::new(OWNER, Timestamp::ZERO, &policy.trip)
+    }
+
+    pub(super) fn permit(verdict: Verdict) -> Permit {
+        match verdict {
+            Verdict::Admit(permit) => permit,
+            Verdict::Reject(rejection) => panic!("{rejection:?}"),
+        }
+    }
+
+    /// Admits at `now` and settles `outcome` at the same time, alone in the world.
+    pub(super) fn call(
+        policy: &Policy,
+        record: Record,
+        now: Timestamp,
+        outcome: Outcome,
+    ) -> Record {
+        let admitted = admit(policy, &record, now);
+        let record = admitted.next.unwrap_or(record);
+        let settled =
+            settle(policy, &record, now, &permit(admitted.answer.0), outcome, &Evidence::ALONE);
+        settled.next.unwrap_or(record)
+    }
+
+    pub(super) const FAILURE: Outcome = Outcome::Failure { reset: false };
+
+    /// Open since 1 s, until 31 s.
+    pub(super) fn open(policy: &Policy) -> Record {
+        let record =
+            (0..5).fold(closed(policy), |record, _| call(policy, record, at(1_000), FAILURE));
+        assert_eq!(record.state(), State::Open);
+        record
+    }
+
+    /// Half-open since 31 s, with the permit of its first probe.
+    pub(super) fn probing(policy: &Policy) -> (Record, Permit) {
+        let decision = admit(policy, &open(policy), at(31_000));
+        (decision.next.unwrap(), permit(decision.answer.0))
+    }
+}

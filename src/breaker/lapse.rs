@@ -1,0 +1,117 @@
+//! What time alone brings about: a probe whose stream lives on after good headers has passed, and
+//! one whose lease ran out has failed (rule 5).
+
+use super::transition::{close, reopen};
+use super::{Decision, PROBE_GRACE, Permit, Phase, Policy, Record, TripReason};
+use crate::time::Timestamp;
+
+/// What [`lapse`] found, for the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lapsed {
+    /// Probes that passed by outliving their headers.
+    pub passed: u32,
+    /// Probes whose lease ran out.
+    pub timed_out: u32,
+}
+
+/// Ends the leases that time has decided.
+pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapsed> {
+    let Phase::HalfOpen { mut probes, passed, trips } = record.phase else {
+        return Decision::unchanged(Lapsed::default());
+    };
+    let mut lapsed = Lapsed::default();
+    for slot in &mut probes {
+        match *slot {
+            Some(lease) if lease.headers_at.is_some_and(|at| at + PROBE_GRACE <= now) => {
+                lapsed.passed = lapsed.passed.saturating_add(1);
+                *slot = None;
+            }
+            Some(lease) if lease.headers_at.is_none() && lease.deadline <= now => {
+                lapsed.timed_out = lapsed.timed_out.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    let passed = passed.saturating_add(lapsed.passed);
+    if passed >= policy.half_open.successes.get() {
+        close(policy, record, now, trips, passed).decide(lapsed)
+    } else if lapsed.timed_out > 0 {
+        reopen(policy, record, now, trips, TripReason::ProbeTimedOut).decide(lapsed)
+    } else if lapsed.passed > 0 {
+        let phase = Phase::HalfOpen { probes, passed, trips };
+        Decision::write(lapsed, Record { phase, ..*record })
+    } else {
+        Decision::unchanged(lapsed)
+    }
+}
+
+/// Good response headers of a probe have arrived: from here on its stream only has to stay alive.
+pub fn headers_arrived(record: &Record, now: Timestamp, permit: &Permit) -> Decision<()> {
+    let mut next = *record;
+    match next.lease_of(permit) {
+        Some(Some(lease)) if lease.headers_at.is_none() => {
+            lease.headers_at = Some(now);
+            Decision::write((), next)
+        }
+        _ => Decision::unchanged(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::tests::*;
+    use crate::breaker::{Permit, State};
+    use crate::time::Span;
+
+    #[test]
+    fn a_lease_that_runs_out_without_headers_reopens_with_the_longer_wait() {
+        let policy = policy();
+        let (record, permit) = probing(&policy);
+        let deadline = permit.probe.unwrap().deadline;
+        let before = Timestamp::from_nanos(deadline.as_nanos() - 1);
+        assert_eq!(lapse(&policy, &record, before), Decision::unchanged(Lapsed::default()));
+
+        let decision = lapse(&policy, &record, deadline);
+        assert_eq!(decision.answer, Lapsed { passed: 0, timed_out: 1 });
+        let transition = decision.transition.unwrap();
+        assert_eq!((transition.from, transition.to), (State::HalfOpen, State::Open));
+        assert_eq!(transition.open_for, Some(Span::from_secs(60)));
+    }
+
+    #[test]
+    fn a_stream_that_outlives_its_headers_by_a_second_has_passed() {
+        let policy = policy();
+        let (record, permit) = probing(&policy);
+        let at = permit.started + Span::from_millis(100);
+        let record = headers_arrived(&record, at, &permit).next.unwrap();
+        assert_eq!(lapse(&policy, &record, at + Span::from_millis(999)).next, None);
+        let decision = lapse(&policy, &record, at + PROBE_GRACE);
+        assert_eq!(decision.answer, Lapsed { passed: 1, timed_out: 0 });
+        assert_eq!(decision.next.unwrap().state(), State::Closed);
+    }
+
+    #[test]
+    fn headers_at_the_last_moment_outlive_the_lease() {
+        let policy = policy();
+        let (record, permit) = probing(&policy);
+        let deadline = permit.probe.unwrap().deadline;
+        let record = headers_arrived(&record, deadline, &permit).next.unwrap();
+        assert_eq!(lapse(&policy, &record, deadline + Span::from_millis(1)).next, None);
+    }
+
+    #[test]
+    fn headers_of_another_generation_or_lease_are_not_this_probes() {
+        let (record, permit) = probing(&policy());
+        let late = Permit { generation: permit.generation - 1, ..permit };
+        assert_eq!(headers_arrived(&record, permit.started, &late).next, None);
+        let probe = permit.probe.map(|probe| crate::breaker::Probe {
+            deadline: probe.deadline + Span::from_secs(1),
+            ..probe
+        });
+        assert_eq!(
+            headers_arrived(&record, permit.started, &Permit { probe, ..permit }).next,
+            None
+        );
+    }
+}

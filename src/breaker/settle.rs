@@ -1,0 +1,343 @@
+//! What the outcome of an admitted request changes.
+
+use super::transition::{close, reopen, trip};
+use super::trip::Counts;
+use super::{
+    Decision, Outcome, Permit, Phase, Policy, Record, Recovered, Run, Tally, TripReason, Windows,
+};
+use crate::time::Timestamp;
+
+/// What became of a settled permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The outcome was taken.
+    Counted,
+    /// Rule 4: the permit was of another generation, or its lease was gone.
+    Stale,
+    /// A rule might trip: settle again with the other workers' successes. Nothing was changed.
+    AskPeers,
+}
+
+/// What the record does not know: the successes of this worker, or of all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    pub last_success: Option<Timestamp>,
+    /// In the ratio rule's window.
+    pub ratio: Tally,
+    /// In the longest window.
+    pub longest: Tally,
+    /// Whether the other workers were asked.
+    pub is_complete: bool,
+}
+
+impl Evidence {
+    /// No worker has seen a success.
+    pub const ALONE: Self =
+        Self { last_success: None, ratio: Tally::NONE, longest: Tally::NONE, is_complete: true };
+
+    /// What one worker knows.
+    pub fn of(successes: &Windows, last_success: Option<Timestamp>, now: Timestamp) -> Self {
+        Self {
+            last_success,
+            ratio: successes.failure_ratio.map_or(Tally::NONE, |window| window.tally(now)),
+            longest: successes.longest(now),
+            is_complete: false,
+        }
+    }
+
+    /// What two workers know together.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self {
+            last_success: self.last_success.max(other.last_success),
+            ratio: self.ratio.plus(other.ratio),
+            longest: self.longest.plus(other.longest),
+            is_complete: self.is_complete,
+        }
+    }
+}
+
+/// Takes the outcome of the request that `permit` admitted.
+///
+/// Successes of a closed circuit change nothing here: they are far too many to store one by one,
+/// and come back as `evidence`.
+pub fn settle(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    permit: &Permit,
+    outcome: Outcome,
+    evidence: &Evidence,
+) -> Decision<Settled> {
+    if permit.generation != record.generation {
+        return Decision::unchanged(Settled::Stale);
+    }
+    match (&record.phase, outcome) {
+        (Phase::Closed { windows, run, recovered }, Outcome::Failure { reset }) => {
+            let run = run.after(evidence.last_success).extended(now, permit.started, reset);
+            fail(policy, record, now, (*windows, run, *recovered), evidence)
+        }
+        (Phase::Closed { .. }, _) => Decision::unchanged(Settled::Counted),
+        (Phase::HalfOpen { .. }, _) => settle_probe(policy, record, now, permit, outcome),
+        // No permit is given out while open.
+        (Phase::Open { .. }, _) => Decision::unchanged(Settled::Stale),
+    }
+}
+
+fn fail(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    (mut windows, run, recovered): (Windows, Run, Option<Recovered>),
+    evidence: &Evidence,
+) -> Decision<Settled> {
+    windows.add(now, Tally::FAILURE);
+    let record = Record { last_failure: Some(now), ..*record };
+    let counts = count(policy, &windows, &run, now, evidence);
+    if !evidence.is_complete && policy.trip.might_trip(&counts) {
+        return Decision::unchanged(Settled::AskPeers);
+    }
+    match policy.trip.check(&counts) {
+        Some(reason) => {
+            let longest = windows.longest(now).plus(evidence.longest);
+            let shown = policy.trip.shown(run.count(), longest);
+            trip(policy, &record, now, recovered, (reason, shown)).decide(Settled::Counted)
+        }
+        None => {
+            let phase = Phase::Closed { windows, run, recovered };
+            Decision::write(Settled::Counted, Record { phase, ..record })
+        }
+    }
+}
+
+/// The figures the rules look at. A window that another configuration has shaped is not this one's
+/// to judge.
+fn count(
+    policy: &Policy,
+    windows: &Windows,
+    run: &Run,
+    now: Timestamp,
+    evidence: &Evidence,
+) -> Counts {
+    let ratio = policy.trip.failure_ratio.and_then(|rule| {
+        let window = windows.failure_ratio.filter(|window| window.is_shaped(rule.window))?;
+        Some(window.tally(now).plus(evidence.ratio))
+    });
+    let failures = policy.trip.failures.and_then(|rule| {
+        let window = windows.failures.filter(|window| window.is_shaped(rule.window))?;
+        Some(window.tally(now).failures)
+    });
+    Counts {
+        run: run.count(),
+        ratio: ratio.unwrap_or(Tally::NONE),
+        failures: failures.unwrap_or(0),
+    }
+}
+
+fn settle_probe(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    permit: &Permit,
+    outcome: Outcome,
+) -> Decision<Settled> {
+    let mut next = *record;
+    let Some(slot) = next.lease_of(permit) else {
+        return Decision::unchanged(Settled::Stale);
+    };
+    *slot = None;
+    let Phase::HalfOpen { probes, passed, trips } = next.phase else {
+        return Decision::unchanged(Settled::Stale);
+    };
+    match outcome {
+        Outcome::Ignored => Decision::write(Settled::Counted, next),
+        Outcome::Failure { .. } => {
+            let failed = Record { last_failure: Some(now), ..next };
+            reopen(policy, &failed, now, trips, TripReason::ProbeFailed).decide(Settled::Counted)
+        }
+        Outcome::Success => {
+            let passed = passed.saturating_add(1);
+            if passed >= policy.half_open.successes.get() {
+                return close(policy, &next, now, trips, passed).decide(Settled::Counted);
+            }
+            let phase = Phase::HalfOpen { probes, passed, trips };
+            Decision::write(Settled::Counted, Record { phase, ..next })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::breaker::tests::*;
+    use crate::breaker::{Cause, State};
+    use crate::time::Span;
+
+    fn settle_alone(record: &Record, permit: &Permit, outcome: Outcome) -> Decision<Settled> {
+        settle(&policy(), record, at(31_500), permit, outcome, &Evidence::ALONE)
+    }
+
+    fn fail_with(record: &Record, now: Timestamp, evidence: Evidence) -> Decision<Settled> {
+        let permit = Permit { generation: 0, started: now, probe: None };
+        settle(&policy(), record, now, &permit, FAILURE, &evidence)
+    }
+
+    fn failures(count: usize) -> Record {
+        let policy = policy();
+        (0..count)
+            .fold(closed(&policy), |record, n| call(&policy, record, at(1_000 + n as u64), FAILURE))
+    }
+
+    #[test]
+    fn stays_closed_below_the_threshold_and_trips_at_it() {
+        assert_eq!(failures(4).state(), State::Closed);
+        let tripped = failures(5);
+        assert_eq!(tripped.state(), State::Open);
+        assert_eq!(tripped.generation, 1);
+        let Phase::Open { trips, .. } = tripped.phase else { panic!() };
+        assert_eq!(trips.reason, TripReason::ConsecutiveFailures { failures: 5 });
+        assert_eq!(trips.tally, Tally { successes: 0, failures: 5 });
+    }
+
+    #[test]
+    fn a_success_of_another_worker_ends_the_run_before_it_trips() {
+        let record = failures(4);
+        let now = at(1_010);
+        let alone = Evidence { is_complete: false, ..Evidence::ALONE };
+        let asked = fail_with(&record, now, alone);
+        assert_eq!(asked, Decision::unchanged(Settled::AskPeers));
+        let theirs = Evidence { last_success: Some(at(1_002)), ..Evidence::ALONE };
+        let settled = fail_with(&record, now, theirs);
+        let Phase::Closed { run, .. } = settled.next.unwrap().phase else { panic!() };
+        assert_eq!(run.count(), 2);
+    }
+
+    #[test]
+    fn successes_elsewhere_keep_the_ratio_below_its_threshold() {
+        let mut policy = policy();
+        policy.trip.consecutive_failures = None;
+        let mut record = closed(&policy);
+        let mine = Tally { successes: 10, failures: 0 };
+        let theirs = Tally { successes: 400, failures: 0 };
+        let known = Evidence { ratio: mine, longest: mine, is_complete: false, ..Evidence::ALONE };
+        let all = known.merged(Evidence { ratio: theirs, longest: theirs, ..Evidence::ALONE });
+        for n in 0..10 {
+            let permit = Permit { generation: 0, started: at(n), probe: None };
+            let try_with =
+                |evidence: &Evidence| settle(&policy, &record, at(n), &permit, FAILURE, evidence);
+            let decision = match try_with(&known) {
+                Decision { answer: Settled::AskPeers, .. } => {
+                    try_with(&Evidence { is_complete: true, ..all })
+                }
+                decision => decision,
+            };
+            record = decision.next.unwrap();
+        }
+        assert_eq!(record.state(), State::Closed);
+    }
+
+    #[test]
+    fn an_ignored_outcome_neither_ends_nor_extends_a_run() {
+        let record = failures(4);
+        let permit = Permit { generation: 0, started: at(2_000), probe: None };
+        assert_eq!(settle_alone(&record, &permit, Outcome::Ignored).next, None);
+        assert_eq!(call(&policy(), record, at(2_000), FAILURE).state(), State::Open);
+    }
+
+    #[test]
+    fn twenty_streams_of_one_dying_connection_are_one_failure_in_the_run() {
+        let policy = policy();
+        let mut record = closed(&policy);
+        let permit = Permit { generation: 0, started: at(100), probe: None };
+        let good = Tally { successes: 100, failures: 0 };
+        let traffic = Evidence { ratio: good, longest: good, ..Evidence::ALONE };
+        for _ in 0..20 {
+            let reset = Outcome::Failure { reset: true };
+            record = settle(&policy, &record, at(200), &permit, reset, &traffic).next.unwrap();
+        }
+        let Phase::Closed { windows, run, .. } = record.phase else { panic!() };
+        assert_eq!(run.count(), 1);
+        assert_eq!(windows.longest(at(200)).failures, 20);
+    }
+
+    #[test]
+    fn a_probe_that_succeeds_closes_the_circuit_and_starts_afresh() {
+        let (record, permit) = probing(&policy());
+        let decision = settle_alone(&record, &permit, Outcome::Success);
+        assert_eq!(decision.transition.unwrap().reason, Cause::Recovered { probes: 1 });
+        let Phase::Closed { windows, run, .. } = decision.next.unwrap().phase else { panic!() };
+        assert_eq!((windows.longest(at(31_500)), run), (Tally::NONE, Run::NONE));
+    }
+
+    #[test]
+    fn a_probe_that_fails_reopens_at_once_with_the_longer_wait() {
+        let (record, permit) = probing(&policy());
+        let transition = settle_alone(&record, &permit, FAILURE).transition.unwrap();
+        assert_eq!(transition.open_for, Some(Span::from_secs(60)));
+        assert_eq!(transition.reason, Cause::Tripped(TripReason::ProbeFailed));
+    }
+
+    #[test]
+    fn an_ignored_probe_gives_its_slot_back_without_a_verdict() {
+        let (record, probe) = probing(&policy());
+        let decision = settle_alone(&record, &probe, Outcome::Ignored);
+        assert_eq!(decision.transition, None);
+        let next = crate::breaker::admit(&policy(), &decision.next.unwrap(), at(31_500));
+        assert!(permit(next.answer.0).probe.is_some());
+    }
+
+    #[test]
+    fn a_late_answer_of_an_older_generation_changes_nothing() {
+        let (record, permit) = probing(&policy());
+        for outcome in [Outcome::Success, FAILURE, Outcome::Ignored] {
+            let late = Permit { generation: permit.generation - 2, probe: None, ..permit };
+            assert_eq!(settle_alone(&record, &late, outcome), Decision::unchanged(Settled::Stale));
+        }
+    }
+
+    #[test]
+    fn a_probe_is_settled_once() {
+        let mut policy = policy();
+        policy.half_open.successes = NonZeroU32::new(2).unwrap();
+        let (record, permit) = probing(&policy);
+        let now = at(31_500);
+        let once = settle(&policy, &record, now, &permit, Outcome::Success, &Evidence::ALONE)
+            .next
+            .unwrap();
+        assert_eq!(once.state(), State::HalfOpen);
+        let twice = settle(&policy, &once, now, &permit, Outcome::Success, &Evidence::ALONE);
+        assert_eq!(twice, Decision::unchanged(Settled::Stale));
+    }
+
+    #[test]
+    fn a_relapse_waits_longer_and_a_lasting_recovery_starts_over() {
+        let policy = policy();
+        let (record, permit) = probing(&policy);
+        let closed = settle_alone(&record, &permit, Outcome::Success).next.unwrap();
+        let trip_at =
+            |millis| (0..5).fold(closed, |record, _| call(&policy, record, at(millis), FAILURE));
+        let wait = |record: Record| match record.phase {
+            Phase::Open { trips, .. } => trips.wait,
+            phase => panic!("{phase:?}"),
+        };
+        assert_eq!(wait(trip_at(31_500 + 29_999)), Span::from_secs(60));
+        assert_eq!(wait(trip_at(31_500 + 30_000)), Span::from_secs(30));
+    }
+
+    #[test]
+    fn a_window_shaped_by_another_configuration_is_not_judged() {
+        let mut mine = policy();
+        mine.trip.consecutive_failures = None;
+        let mut newer = mine;
+        newer.trip.failure_ratio = newer.trip.failure_ratio.map(|rule| crate::breaker::RatioRule {
+            window: crate::breaker::WindowSpan::new(Span::from_secs(20)).unwrap(),
+            ..rule
+        });
+        let record = closed(&mine).adopted(at(5), &newer.trip);
+        let older = (0..50).fold(record, |record, _| call(&mine, record, at(1_000), FAILURE));
+        assert_eq!(older.state(), State::Closed);
+        assert_eq!(call(&newer, older, at(1_000), FAILURE).state(), State::Open);
+    }
+}

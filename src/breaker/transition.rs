@@ -1,0 +1,96 @@
+//! The four ways from one phase to another. Each takes the record as it is and gives the next one
+//! with the transition to tell of: rule 4.
+
+use super::{
+    Cause, Decision, Lease, MAX_PROBES, Phase, Policy, Record, Recovered, Run, Tally, Transition,
+    TripReason, Trips, Windows,
+};
+use crate::time::{Span, Timestamp};
+
+/// A transition on its way into a decision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) record: Record,
+    pub(super) transition: Transition,
+}
+
+impl Moved {
+    pub(super) fn decide<T>(self, answer: T) -> Decision<T> {
+        Decision { answer, next: Some(self.record), transition: Some(self.transition) }
+    }
+}
+
+/// Closed to open. A relapse within the last wait since the circuit closed goes on growing it.
+pub(super) fn trip(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    recovered: Option<Recovered>,
+    (reason, tally): (TripReason, Tally),
+) -> Moved {
+    let relapse = recovered.filter(|recovered| now.since(recovered.at) < recovered.wait);
+    let in_a_row = relapse.map_or(0, |recovered| recovered.in_a_row);
+    let trips = Trips { in_a_row, at: now, wait: Span::ZERO, reason, tally };
+    opened(policy, record, now, trips)
+}
+
+/// Half-open to open, with the next, longer wait.
+pub(super) fn reopen(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    trips: Trips,
+    reason: TripReason,
+) -> Moved {
+    opened(policy, record, now, Trips { reason, ..trips })
+}
+
+/// Open to half-open; the request that causes it is the first probe.
+pub(super) fn half_open(record: &Record, trips: Trips, first: Lease) -> Moved {
+    let mut probes = [None; MAX_PROBES];
+    if let Some(slot) = probes.first_mut() {
+        *slot = Some(first);
+    }
+    moved(record, Phase::HalfOpen { probes, passed: 0, trips }, Cause::WaitOver)
+}
+
+/// Half-open to closed, with nothing counted yet.
+pub(super) fn close(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    trips: Trips,
+    passed: u32,
+) -> Moved {
+    let recovered = Recovered { at: now, in_a_row: trips.in_a_row, wait: trips.wait };
+    let phase = Phase::Closed {
+        windows: Windows::of(&policy.trip),
+        run: Run::NONE,
+        recovered: Some(recovered),
+    };
+    moved(record, phase, Cause::Recovered { probes: passed })
+}
+
+fn opened(policy: &Policy, record: &Record, now: Timestamp, trips: Trips) -> Moved {
+    let in_a_row = trips.in_a_row.saturating_add(1);
+    let wait = policy.open.wait(in_a_row, record.owner, record.generation.wrapping_add(1));
+    let trips = Trips { in_a_row, at: now, wait, ..trips };
+    let phase = Phase::Open { until: now + wait, trips };
+    moved(record, phase, Cause::Tripped(trips.reason))
+}
+
+fn moved(record: &Record, phase: Phase, reason: Cause) -> Moved {
+    let next = Record { generation: record.generation.wrapping_add(1), phase, ..*record };
+    let open_for = match phase {
+        Phase::Open { trips, .. } => Some(trips.wait),
+        _ => None,
+    };
+    let transition = Transition {
+        from: record.state(),
+        to: next.state(),
+        reason,
+        generation: next.generation,
+        open_for,
+    };
+    Moved { record: next, transition }
+}

@@ -1,0 +1,217 @@
+//! How one circuit behaves: each object of a policy read into its checked type.
+//!
+//! To add a field: name it here, give it its default in `defaults.json`.
+
+use std::num::{NonZeroU8, NonZeroU32};
+
+use super::error::ConfigError;
+use super::node::Node;
+use super::reject::Reject;
+use super::trip;
+use super::units::DAY;
+use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy};
+use crate::time::Span;
+
+/// What a cluster name gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CircuitPolicy {
+    pub mode: Mode,
+    pub breaker: Policy,
+    pub reject: Reject,
+}
+
+/// Whether a circuit acts on what it decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Enforce,
+    /// Passes everything through and counts nothing.
+    Off,
+}
+
+impl Mode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Off => "off",
+        }
+    }
+
+    fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
+        at.text("a mode", r#""enforce" or "off""#, |text| {
+            [Self::Enforce, Self::Off].into_iter().find(|mode| mode.as_str() == text)
+        })
+    }
+}
+
+impl CircuitPolicy {
+    pub(super) fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
+        let [mode, trip, open, half_open, reject] =
+            at.fields(["mode", "trip", "open", "half_open", "reject"])?;
+        Ok(Self {
+            mode: Mode::read(&mode)?,
+            breaker: Policy {
+                trip: trip::read(&trip.replaced_whole())?,
+                open: read_open(&open)?,
+                half_open: read_half_open(&half_open)?,
+            },
+            reject: Reject::read(&reject)?,
+        })
+    }
+}
+
+fn read_open(at: &Node<'_>) -> Result<Backoff, ConfigError> {
+    let [duration, multiplier, max_duration, jitter] =
+        at.fields(["duration", "multiplier", "max_duration", "jitter"])?;
+    let wait = read_wait(&duration)?;
+    let longest = read_wait(&max_duration)?;
+    let multiplier = multiplier.number("1 to 1000", Multiplier::new)?;
+    let jitter = jitter.number("0 to 1", Jitter::new)?;
+    Backoff::new(wait, multiplier, longest, jitter).ok_or_else(|| {
+        // Who raises the wait past a cap they never named has to be told where it came from.
+        let origin = if max_duration.is_below(&duration) { " (inherited)" } else { "" };
+        max_duration.refused(&format!(
+            "\"{longest}\"{origin} is shorter than duration, expected at least \"{wait}\""
+        ))
+    })
+}
+
+fn read_half_open(at: &Node<'_>) -> Result<HalfOpen, ConfigError> {
+    let [probes, successes, probe_timeout] = at.fields(["probes", "successes", "probe_timeout"])?;
+    Ok(HalfOpen {
+        probes: probes.whole(1..=MAX_PROBES as u32, |probes| {
+            u8::try_from(probes).ok().and_then(NonZeroU8::new)
+        })?,
+        successes: successes.whole(1..=1_000, NonZeroU32::new)?,
+        probe_timeout: read_wait(&probe_timeout)?,
+    })
+}
+
+fn read_wait(at: &Node<'_>) -> Result<Span, ConfigError> {
+    let range = Span::from_millis(1)..=DAY;
+    at.duration(r#""1ms" to "24h""#, |span| range.contains(&span).then_some(span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{accepts, error, is_bounded, policy, refuses, with};
+    use super::*;
+
+    fn backoff(secs: u64, multiplier: f64, longest: u64, jitter: f64) -> Backoff {
+        Backoff::new(
+            Span::from_secs(secs),
+            Multiplier::new(multiplier).unwrap(),
+            Span::from_secs(longest),
+            Jitter::new(jitter).unwrap(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn without_configuration_the_documented_defaults_hold() {
+        let policy = policy("", "any");
+        assert_eq!(policy.mode, Mode::Enforce);
+        assert_eq!(policy.breaker.open, backoff(30, 2.0, 300, 0.1));
+        assert_eq!(
+            policy.breaker.half_open,
+            HalfOpen {
+                probes: NonZeroU8::MIN,
+                successes: NonZeroU32::MIN,
+                probe_timeout: Span::from_secs(30)
+            }
+        );
+        assert_eq!(policy.reject, Reject { status: 503, headers: vec![], body: None });
+    }
+
+    #[test]
+    fn every_field_can_be_set() {
+        let policy = policy(
+            r#"{"defaults": {
+                "mode": "off",
+                "trip": {"consecutive_failures": 3},
+                "open": {"duration": "1s", "multiplier": 1.5, "max_duration": "1m", "jitter": 0},
+                "half_open": {"probes": 3, "successes": 9, "probe_timeout": "250ms"},
+                "reject": {"status": 429, "headers": {"x-a": "b"}, "body": "no"}
+            }}"#,
+            "any",
+        );
+        assert_eq!(policy.mode, Mode::Off);
+        assert_eq!(policy.breaker.trip.consecutive_failures, NonZeroU32::new(3));
+        assert_eq!(policy.breaker.open, backoff(1, 1.5, 60, 0.0));
+        assert_eq!(
+            policy.breaker.half_open,
+            HalfOpen {
+                probes: NonZeroU8::new(3).unwrap(),
+                successes: NonZeroU32::new(9).unwrap(),
+                probe_timeout: Span::from_millis(250),
+            }
+        );
+        let headers = vec![("x-a".to_owned(), "b".to_owned())];
+        assert_eq!(policy.reject, Reject { status: 429, headers, body: Some("no".to_owned()) });
+    }
+
+    #[test]
+    fn an_entry_changes_field_by_field_what_defaults_and_the_built_in_ones_say() {
+        let document = r#"{
+            "defaults": {"open": {"duration": "10s", "jitter": 0}, "half_open": {"probes": 2}},
+            "circuits": {"a": {"open": {"duration": "20s"}}, "b": {"mode": "off"}}
+        }"#;
+        let (a, b) = (policy(document, "a"), policy(document, "b"));
+        assert_eq!(a.breaker.open, backoff(20, 2.0, 300, 0.0));
+        assert_eq!(a.breaker.half_open.probes.get(), 2);
+        assert_eq!((a.mode, b.mode), (Mode::Enforce, Mode::Off));
+        assert_eq!(b.breaker.open, backoff(10, 2.0, 300, 0.0));
+    }
+
+    #[test]
+    fn every_value_has_two_ends() {
+        is_bounded("half_open.probes", ["1", "16"], ["0", "17"], "1 to 16");
+        is_bounded("half_open.successes", ["1", "1000.0"], ["-1", "1001"], "1 to 1000");
+        is_bounded("open.multiplier", ["1", "1000"], ["0.99", "1000.5"], "1 to 1000");
+        is_bounded("open.jitter", ["0", "1"], ["-0.1", "1.1"], "0 to 1");
+        let (ends, beyond) = ([r#""1ms""#, r#""24h""#], [r#""0.9ms""#, r#""24.1h""#]);
+        is_bounded("half_open.probe_timeout", ends, beyond, r#""1ms" to "24h""#);
+        let ends = [r#""1ms""#, r#""5m""#];
+        is_bounded("open.duration", ends, beyond, r#""1ms" to "24h""#);
+        let (ends, beyond) = ([r#""30s""#, r#""24h""#], [r#""0s""#, r#""99999999999999999999h""#]);
+        is_bounded("open.max_duration", ends, beyond, r#""1ms" to "24h""#);
+    }
+
+    #[test]
+    fn a_wait_is_never_longer_than_its_cap() {
+        accepts("open", r#"{"duration": "10m", "max_duration": "10m"}"#);
+        assert_eq!(
+            error(&with("open", r#"{"duration": "1m", "max_duration": "59s"}"#)),
+            "defaults.open.max_duration: \"59s\" is shorter than duration, expected at least \"1m\""
+        );
+        assert_eq!(
+            error(r#"{"circuits": {"hf_api": {"open": {"duration": "10m"}}}}"#),
+            "circuits.hf_api.open.max_duration: \"5m\" (inherited) is shorter than duration, \
+             expected at least \"10m\""
+        );
+    }
+
+    #[test]
+    fn the_wrong_type_is_told_with_what_was_expected() {
+        refuses("mode", r#""on""#, r#""on" is not a mode, expected "enforce" or "off""#);
+        refuses("mode", "true", r#"true is not a mode, expected "enforce" or "off""#);
+        refuses("trip", "null", "null is not an object, expected named fields");
+        refuses("open", "[]", "a list is not an object, expected named fields");
+        refuses("open.jitter", r#""0.1""#, r#""0.1" is not a number, expected 0 to 1"#);
+        refuses("half_open.probes", "1.5", "1.5 is not a whole number, expected 1 to 16");
+        refuses("half_open.probes", "{}", "an object is not a whole number, expected 1 to 16");
+        for duration in ["30", r#""30""#, "null"] {
+            let expected = r#"expected a number with a unit such as "250ms", "30s" or "5m""#;
+            let problem = format!("{duration} is not a duration, {expected}");
+            refuses("open.duration", duration, &problem);
+        }
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_refused() {
+        let known = "unknown field, expected one of mode, trip, open, half_open, reject";
+        refuses("classify", "{}", known);
+        refuses("opne", "{}", &format!("{known}; did you mean `open`?"));
+        let known = "unknown field, expected one of duration, multiplier, max_duration, jitter";
+        refuses("open.honor_retry_after", "true", known);
+    }
+}

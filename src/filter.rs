@@ -1,0 +1,6 @@
+//! The proxy-wasm contexts: thin, and the only place that logs.
+
+mod http;
+mod root;
+
+pub use root::Root;

@@ -1,0 +1,194 @@
+//! The only file of hostcalls. It implements the traits that the inner rooms declare and offers the
+//! filter what else it needs; it takes no decision.
+
+mod raw;
+
+use log::LevelFilter;
+use proxy_wasm::types::LogLevel;
+
+use self::raw::Map;
+use crate::clock::Clock;
+use crate::metrics::{Counters, Kind, MetricId};
+use crate::reply::Reply;
+use crate::store::{HostError, SharedData, Swapped, Token};
+use crate::time::{Span, Timestamp};
+
+/// The proxy that runs the module.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Host;
+
+/// Of a request or response.
+impl Host {
+    /// The upstream cluster the router has chosen, if any.
+    pub fn cluster_name(self) -> Option<Vec<u8>> {
+        raw::get_property("xds\0cluster_name").ok().flatten()
+    }
+
+    /// How the response came about.
+    pub fn code_details(self) -> String {
+        let details = raw::get_property("response\0code_details").ok().flatten();
+        String::from_utf8_lossy(&details.unwrap_or_default()).into_owned()
+    }
+
+    pub fn request_header(self, name: &str) -> Option<Vec<u8>> {
+        raw::get_header(Map::RequestHeaders, name).ok().flatten()
+    }
+
+    pub fn response_header(self, name: &str) -> Option<Vec<u8>> {
+        raw::get_header(Map::ResponseHeaders, name).ok().flatten()
+    }
+
+    pub fn response_trailer(self, name: &str) -> Option<Vec<u8>> {
+        raw::get_header(Map::ResponseTrailers, name).ok().flatten()
+    }
+
+    /// Shown in access logs as `%FILTER_STATE(wasm.circuit_breaker:PLAIN)%`.
+    pub fn set_filter_state(self, value: &str) {
+        // An access log that lacks a field is no reason to do otherwise by the request.
+        let _ = raw::set_property("circuit_breaker", value.as_bytes());
+    }
+
+    /// Answers the request. `false` where the host refused.
+    pub fn send(self, reply: &Reply) -> bool {
+        let headers = serialised(&reply.headers);
+        raw::send_local_response(
+            reply.status,
+            reply.details,
+            &headers,
+            &reply.body,
+            reply.grpc_status,
+        )
+        .is_ok()
+    }
+}
+
+/// Of the plugin.
+impl Host {
+    /// The configuration, `size` bytes long.
+    pub fn configuration(self, size: usize) -> Vec<u8> {
+        raw::get_configuration(size).ok().flatten().unwrap_or_default()
+    }
+
+    pub fn tick_every(self, millis: u32) -> Result<(), HostError> {
+        raw::set_tick_period(millis)
+    }
+
+    /// Whether the host has a monotonic clock for us: a capability list may leave it out.
+    pub fn check_clock(self) -> Result<(), HostError> {
+        raw::monotonic_time().map(|_| ())
+    }
+
+    /// The time since the unix epoch, for what people read.
+    pub fn wall(self) -> Span {
+        Span::from_nanos(raw::wall_time().unwrap_or_default())
+    }
+
+    /// Logs no more than the host would print.
+    pub fn adopt_log_level(self) {
+        const LEVELS: [LogLevel; 6] = [
+            LogLevel::Trace,
+            LogLevel::Debug,
+            LogLevel::Info,
+            LogLevel::Warn,
+            LogLevel::Error,
+            LogLevel::Critical,
+        ];
+        let level = raw::log_level().ok().and_then(|level| LEVELS.get(level as usize));
+        proxy_wasm::set_log_level(*level.unwrap_or(&LogLevel::Info));
+    }
+
+    pub fn logs_debug(self) -> bool {
+        log::max_level() >= LevelFilter::Debug
+    }
+}
+
+impl Clock for Host {
+    fn monotonic(&self) -> Timestamp {
+        // Zero is no time at all: the worker's clock stands still.
+        Timestamp::from_nanos(raw::monotonic_time().unwrap_or_default())
+    }
+}
+
+impl SharedData for Host {
+    fn get(&self, key: &str) -> Result<Option<(Vec<u8>, Token)>, HostError> {
+        Ok(raw::get_shared_data(key)?.and_then(|(bytes, cas)| Some((bytes, Token::new(cas)?))))
+    }
+
+    fn swap(&self, key: &str, bytes: &[u8], token: Token) -> Result<Swapped, HostError> {
+        match raw::set_shared_data(key, bytes, token.get()) {
+            Ok(()) => Ok(Swapped::Won),
+            Err(HostError(raw::CAS_MISMATCH)) => Ok(Swapped::Lost),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The host takes any token but zero for a key that does not exist, and refuses a wrong one for
+    /// a key that does. Its tokens count up from one: this is none of them.
+    fn create(&self, key: &str, bytes: &[u8]) -> Result<Swapped, HostError> {
+        self.swap(key, bytes, Token::MAX)
+    }
+
+    fn put(&self, key: &str, bytes: &[u8]) -> Result<(), HostError> {
+        raw::set_shared_data(key, bytes, 0)
+    }
+}
+
+impl Counters for Host {
+    fn define(&self, kind: Kind, name: &str) -> Option<MetricId> {
+        let kind = match kind {
+            Kind::Counter => 0,
+            Kind::Gauge => 1,
+        };
+        raw::define_metric(kind, name).ok().map(MetricId)
+    }
+
+    fn increment(&self, id: MetricId, by: u64) {
+        // A metric that is missing is no reason to do otherwise by the request.
+        let _ = raw::increment_metric(id.0, i64::try_from(by).unwrap_or(i64::MAX));
+    }
+
+    fn set(&self, id: MetricId, value: u64) {
+        let _ = raw::record_metric(id.0, value);
+    }
+
+    fn value(&self, id: MetricId) -> Option<u64> {
+        raw::get_metric(id.0).ok()
+    }
+}
+
+/// A header map as the ABI has it: the number of pairs, the lengths of all names and values, then
+/// each name and value with a NUL behind it.
+fn serialised(headers: &[(String, String)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    bytes.extend(length(headers.len()));
+    for (name, value) in headers {
+        bytes.extend(length(name.len()));
+        bytes.extend(length(value.len()));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_serialised_as_the_abi_has_them() {
+        let headers = [("a".to_owned(), "bc".to_owned())];
+        assert_eq!(serialised(&headers), b"\x01\0\0\0\x01\0\0\0\x02\0\0\0a\0bc\0");
+    }
+
+    #[test]
+    fn without_a_host_every_call_is_an_error_and_none_a_panic() {
+        assert_eq!(Host.get("k"), Err(HostError(12)));
+        assert_eq!(Host.swap("k", b"", Token::MIN), Err(HostError(12)));
+        assert_eq!(Host.cluster_name(), None);
+        assert_eq!(Host.define(Kind::Gauge, "g"), None);
+        assert!(Host.check_clock().is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! Which cluster has which slot. The index is the truth: a record that names another owner than the
+//! index is begun again.
+
+use std::collections::HashMap;
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+
+use crate::breaker::Owner;
+use crate::bytes::{Reader, Writer};
+use crate::store::Value;
+use crate::time::Timestamp;
+
+const VERSION: u8 = 1;
+/// Longer names are not guarded, so that the index stays small.
+pub(super) const MAX_NAME_BYTES: usize = 512;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Index {
+    /// By slot.
+    tenants: Vec<Tenant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tenant {
+    pub(super) name: String,
+    /// When it got the slot.
+    pub(super) since: Timestamp,
+}
+
+impl Index {
+    /// The tenants in the order of their slots.
+    pub(super) fn tenants(&self) -> impl Iterator<Item = (u16, &Tenant)> {
+        (0..).zip(&self.tenants)
+    }
+
+    pub(super) fn slot_of(&self, name: &str) -> Option<u16> {
+        self.tenants().find(|(_, tenant)| tenant.name == name).map(|(slot, _)| slot)
+    }
+
+    /// The slots by name.
+    pub(super) fn by_name(&self) -> HashMap<&str, u16> {
+        self.tenants().map(|(slot, tenant)| (tenant.name.as_str(), slot)).collect()
+    }
+
+    /// The index with one more tenant, unless there are `most` already.
+    pub(super) fn with(&self, tenant: Tenant, most: u16) -> Option<(u16, Self)> {
+        let slot = u16::try_from(self.tenants.len()).ok().filter(|slot| *slot < most)?;
+        let mut next = self.clone();
+        next.tenants.push(tenant);
+        Some((slot, next))
+    }
+
+    /// The index with `tenant` in the slot of `former`, if `former` still has it.
+    pub(super) fn with_instead(&self, tenant: Tenant, slot: u16, former: &str) -> Option<Self> {
+        let mut next = self.clone();
+        let place = next.tenants.get_mut(usize::from(slot)).filter(|now| now.name == former)?;
+        *place = tenant;
+        Some(next)
+    }
+}
+
+impl Value for Index {
+    fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::with_capacity(1 + 64 * self.tenants.len());
+        to.u8(VERSION);
+        for tenant in &self.tenants {
+            to.time(tenant.since);
+            to.text(&tenant.name);
+        }
+        to.into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        if from.u8()? != VERSION {
+            return None;
+        }
+        let mut tenants = Vec::new();
+        while !from.is_empty() {
+            let since = from.time()?;
+            tenants.push(Tenant { since, name: from.text()?.to_owned() });
+        }
+        from.finish(Self { tenants })
+    }
+}
+
+/// Tells clusters apart in records.
+pub(super) fn owner_of(name: &str) -> Owner {
+    let mut hasher = FnvHasher::default();
+    hasher.write(name.as_bytes());
+    Owner(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(name: &str) -> Tenant {
+        Tenant { name: name.to_owned(), since: Timestamp::from_nanos(5) }
+    }
+
+    fn index(names: &[&str]) -> Index {
+        names.iter().fold(Index::default(), |index, name| index.with(tenant(name), 10).unwrap().1)
+    }
+
+    #[test]
+    fn names_get_slots_in_order_until_there_are_none() {
+        let index = index(&["a", "b"]);
+        assert_eq!(index.slot_of("b"), Some(1));
+        assert_eq!(index.with(tenant("c"), 3).unwrap().0, 2);
+        assert_eq!(index.with(tenant("c"), 2), None);
+    }
+
+    #[test]
+    fn a_slot_is_taken_only_from_who_still_has_it() {
+        let index = index(&["a", "b"]);
+        assert_eq!(index.with_instead(tenant("c"), 0, "a").unwrap().slot_of("c"), Some(0));
+        assert_eq!(index.with_instead(tenant("c"), 0, "b"), None);
+        assert_eq!(index.with_instead(tenant("c"), 9, "a"), None);
+    }
+
+    #[test]
+    fn the_index_survives_the_bytes() {
+        let index = index(&["a", "outbound|80||b.c", "é"]);
+        let bytes = index.encode();
+        assert_eq!(Index::decode(&bytes), Some(index));
+        assert_eq!(Index::decode(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Index::decode(b"foreign"), None);
+        assert_eq!(Index::decode(b""), None);
+    }
+
+    #[test]
+    fn owners_differ_by_name() {
+        assert_ne!(owner_of("a"), owner_of("b"));
+    }
+}

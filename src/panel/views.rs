@@ -1,0 +1,130 @@
+//! The circuits as a reader of the status is shown them.
+
+use std::collections::BTreeSet;
+
+use super::index::owner_of;
+use super::{Host, Panel, Seat};
+use crate::breaker::{Phase, Record, State, Tally, TripReason};
+use crate::config::Mode;
+use crate::metrics::Metric;
+use crate::time::{Span, Timestamp};
+
+/// One circuit at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    pub name: String,
+    pub mode: Mode,
+    pub state: State,
+    pub generation: u32,
+    /// Why it opened, while it is not closed.
+    pub reason: Option<TripReason>,
+    /// What counts towards a trip; while not closed, what counted when it tripped.
+    pub tally: Tally,
+    /// How long ago the last failure was.
+    pub last_failure: Option<Span>,
+    /// How long ago it opened, while it is not closed.
+    pub opened: Option<Span>,
+    /// Until the next probe may pass, while it is not closed.
+    pub retry_after: Option<Span>,
+    pub successes_total: u64,
+    pub failures_total: u64,
+    pub rejected_total: u64,
+}
+
+impl<H: Host> Panel<H> {
+    /// Every circuit there is, and those configured by name that are off, in order of their names.
+    pub fn views(&mut self) -> Vec<View> {
+        let mut names: BTreeSet<String> = self.config.named().map(str::to_owned).collect();
+        names.extend(self.load_index().tenants().map(|(_, tenant)| tenant.name.clone()));
+        names.into_iter().filter_map(|name| self.view(&name)).collect()
+    }
+
+    /// One circuit; `None` where it is unknown.
+    pub fn view(&mut self, name: &str) -> Option<View> {
+        // A look must not give out a slot: only those that have one are looked up.
+        if self.load_index().slot_of(name).is_some()
+            && let Seat::Guarded(seat) = self.seat(name.as_bytes())
+        {
+            self.refresh(seat);
+            return self.view_of(seat);
+        }
+        let is_named = self.config.named().any(|named| named == name);
+        is_named.then(|| self.view_of_off(name))
+    }
+
+    fn view_of(&self, seat: usize) -> Option<View> {
+        let guarded = self.circuits.get(seat)?.as_ref()?;
+        let host = self.store.shared();
+        let now = host.monotonic();
+        let record = guarded.circuit.snapshot();
+        let phase = shown(&record.phase, now);
+        let tally = match record.phase {
+            Phase::Closed { windows, run, .. } => {
+                let own = guarded.circuit.evidence(now);
+                let all = own.merged(self.ledger.peers(
+                    &self.store,
+                    record.owner,
+                    record.generation,
+                    now,
+                ));
+                let run = run.after(all.last_success).count();
+                guarded.policy.breaker.trip.shown(run, windows.longest(now).plus(all.longest))
+            }
+            Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
+        };
+        let total = |metric| guarded.metrics.value(host, metric);
+        Some(View {
+            name: guarded.name.to_string(),
+            mode: guarded.policy.mode,
+            state: record.state_at(now),
+            generation: record.generation,
+            reason: phase.reason,
+            tally,
+            last_failure: record.last_failure.map(|at| now.since(at)),
+            opened: phase.opened,
+            retry_after: phase.retry_after,
+            successes_total: total(Metric::Successes),
+            failures_total: total(Metric::Failures),
+            rejected_total: total(Metric::Rejected),
+        })
+    }
+
+    /// A circuit that has a name but no record.
+    fn view_of_off(&self, name: &str) -> View {
+        let policy = self.config.policy(name);
+        let record = Record::new(owner_of(name), self.epoch, &policy.breaker.trip);
+        View {
+            name: name.to_owned(),
+            mode: policy.mode,
+            state: record.state(),
+            generation: record.generation,
+            reason: None,
+            tally: Tally::NONE,
+            last_failure: None,
+            opened: None,
+            retry_after: None,
+            successes_total: 0,
+            failures_total: 0,
+            rejected_total: 0,
+        }
+    }
+}
+
+struct Shown {
+    reason: Option<TripReason>,
+    opened: Option<Span>,
+    retry_after: Option<Span>,
+}
+
+fn shown(phase: &Phase, now: Timestamp) -> Shown {
+    let (trips, retry_after) = match phase {
+        Phase::Closed { .. } => return Shown { reason: None, opened: None, retry_after: None },
+        Phase::Open { until, trips } => (trips, until.since(now)),
+        Phase::HalfOpen { trips, .. } => (trips, Span::ZERO),
+    };
+    Shown {
+        reason: Some(trips.reason),
+        opened: Some(now.since(trips.at)),
+        retry_after: Some(retry_after),
+    }
+}

@@ -1,0 +1,213 @@
+//! What a rejected client gets.
+
+use serde::Serialize;
+
+use crate::breaker::{RejectReason, Rejection, State};
+use crate::config::Reject;
+
+const UNAVAILABLE: i32 = 14;
+/// No gRPC status: the host derives one where it needs one.
+const NO_GRPC_STATUS: i32 = -1;
+
+/// A local reply, as the host is to send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// Shown as `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub grpc_status: i32,
+}
+
+/// The problem document of RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    rejected: Option<Rejected<'a>>,
+}
+
+/// Our own members of a rejection's problem document.
+#[derive(Serialize)]
+struct Rejected<'a> {
+    circuit: &'a str,
+    state: &'a str,
+    retry_after: u64,
+}
+
+impl<'a> Problem<'a> {
+    const fn new(status: u16, detail: &'a str, rejected: Option<Rejected<'a>>) -> Self {
+        Self { r#type: "about:blank", title: title(status), status, detail, rejected }
+    }
+}
+
+/// The reply of last resort.
+pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bool) -> Reply {
+    let (state, details) = match rejection.reason {
+        RejectReason::Open => (State::Open.as_str(), "circuit_breaker_open"),
+        RejectReason::ProbesInFlight => (State::HalfOpen.as_str(), "circuit_breaker_half_open"),
+    };
+    let retry_after = rejection.retry_after.as_secs_ceil().max(1);
+    let detail = format!(
+        "circuit breaker for upstream cluster \"{circuit}\" is {state}; \
+         the service is temporarily unavailable"
+    );
+    let mut headers = vec![
+        ("retry-after".to_owned(), retry_after.to_string()),
+        ("x-circuit-breaker".to_owned(), state.to_owned()),
+    ];
+    headers.extend(reject.headers.iter().cloned());
+    let mut add_default = |name: &str, value: &str| {
+        if !headers.iter().any(|(given, _)| given == name) {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+    };
+    add_default("cache-control", "no-store");
+    if is_grpc {
+        // The host makes a trailers-only response of it, with the body as message.
+        return Reply {
+            status: reject.status,
+            details,
+            headers,
+            body: detail.into_bytes(),
+            grpc_status: UNAVAILABLE,
+        };
+    }
+    let body = match &reject.body {
+        Some(text) => {
+            add_default("content-type", "text/plain");
+            text.clone().into_bytes()
+        }
+        None => {
+            add_default("content-type", "application/problem+json");
+            let rejected = Rejected { circuit, state, retry_after };
+            json(&Problem::new(reject.status, &detail, Some(rejected)))
+        }
+    };
+    Reply { status: reject.status, details, headers, body, grpc_status: NO_GRPC_STATUS }
+}
+
+/// A problem that is no rejection.
+pub fn problem(status: u16, details: &'static str, detail: &str) -> Reply {
+    let problem = Problem::new(status, detail, None);
+    document(status, details, "application/problem+json", &problem)
+}
+
+/// A reply of our own that is no rejection.
+pub fn document(
+    status: u16,
+    details: &'static str,
+    content_type: &str,
+    document: &impl Serialize,
+) -> Reply {
+    let headers = [
+        ("content-type", content_type),
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+    ];
+    Reply {
+        status,
+        details,
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        body: json(document),
+        grpc_status: NO_GRPC_STATUS,
+    }
+}
+
+fn json(document: &impl Serialize) -> Vec<u8> {
+    // Our documents have string keys and finite numbers: they always serialise.
+    serde_json::to_vec(document).unwrap_or_default()
+}
+
+/// The phrase of a status, which is what `about:blank` asks for as title (RFC 9457, 4.2.1).
+const fn title(status: u16) -> Option<&'static str> {
+    Some(match status {
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    fn rejection() -> Rejection {
+        Rejection { reason: RejectReason::Open, retry_after: Span::from_millis(26_001) }
+    }
+
+    fn default_reject() -> Reject {
+        Reject { status: 503, headers: Vec::new(), body: None }
+    }
+
+    fn header<'a>(reply: &'a Reply, name: &str) -> Vec<&'a str> {
+        let named = reply.headers.iter().filter(|(given, _)| given == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    #[test]
+    fn a_rejection_is_a_problem_document_that_says_when_to_come_back() {
+        let reply = reject("hf_api", &default_reject(), &rejection(), false);
+        assert_eq!(reply.status, 503);
+        assert_eq!(reply.details, "circuit_breaker_open");
+        assert_eq!(header(&reply, "retry-after"), ["27"]);
+        assert_eq!(header(&reply, "x-circuit-breaker"), ["open"]);
+        assert_eq!(header(&reply, "cache-control"), ["no-store"]);
+        assert_eq!(header(&reply, "content-type"), ["application/problem+json"]);
+        assert_eq!(
+            String::from_utf8(reply.body).unwrap(),
+            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"circuit breaker for upstream cluster \"hf_api\" is open; the service is temporarily unavailable","circuit":"hf_api","state":"open","retry_after":27}"#
+        );
+    }
+
+    #[test]
+    fn half_open_is_a_rejection_of_its_own() {
+        let half_open = Rejection { reason: RejectReason::ProbesInFlight, retry_after: Span::ZERO };
+        let reply = reject("a", &default_reject(), &half_open, false);
+        assert_eq!(reply.details, "circuit_breaker_half_open");
+        assert_eq!(header(&reply, "x-circuit-breaker"), ["half-open"]);
+        assert_eq!(header(&reply, "retry-after"), ["1"]);
+    }
+
+    #[test]
+    fn a_grpc_client_gets_the_detail_as_message() {
+        let reply = reject("a", &default_reject(), &rejection(), true);
+        assert_eq!(reply.grpc_status, 14);
+        assert!(String::from_utf8(reply.body.clone()).unwrap().starts_with("circuit breaker for"));
+        assert!(header(&reply, "content-type").is_empty());
+    }
+
+    #[test]
+    fn what_the_operator_configured_wins() {
+        let configured = Reject {
+            status: 429,
+            headers: vec![
+                ("content-type".into(), "text/html".into()),
+                ("x-team".into(), "a".into()),
+            ],
+            body: Some("<p>later</p>".into()),
+        };
+        let reply = reject("a", &configured, &rejection(), false);
+        assert_eq!((reply.status, reply.body.as_slice()), (429, &b"<p>later</p>"[..]));
+        assert_eq!(header(&reply, "content-type"), ["text/html"]);
+        assert_eq!(header(&reply, "x-team"), ["a"]);
+    }
+
+    #[test]
+    fn a_hostile_name_stays_data() {
+        let reply = reject("a\"\n<b>", &default_reject(), &rejection(), false);
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(body["circuit"], "a\"\n<b>");
+    }
+}

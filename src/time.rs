@@ -1,0 +1,121 @@
+//! Time as the breaker knows it: monotonic nanoseconds that saturate.
+//!
+//! There is no clock here. Every decision takes `now` as a parameter, so that it depends only on
+//! its arguments, and differences never underflow: should an instant repeat or lie in the past,
+//! the time between is zero.
+
+use std::fmt;
+use std::ops::Add;
+
+/// An instant on the host's monotonic clock, in nanoseconds since an arbitrary origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    pub const ZERO: Self = Self(0);
+
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`, or zero where `earlier` is not earlier.
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant just after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+/// A length of time in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(u64);
+
+impl Span {
+    pub const ZERO: Self = Self(0);
+
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds, rounded up: what `retry-after` promises must not come too early.
+    pub const fn as_secs_ceil(self) -> u64 {
+        self.0.div_ceil(1_000_000_000)
+    }
+}
+
+/// As a user writes it: `250ms`, `30s`, `5m`, `1.5s`; the largest unit that is exact to the
+/// millisecond.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0 / 1_000_000;
+        match millis {
+            0 => write!(f, "{}ns", self.0),
+            _ if millis.is_multiple_of(60_000) => write!(f, "{}m", millis / 60_000),
+            _ if millis.is_multiple_of(1_000) => write!(f, "{}s", millis / 1_000),
+            1_001.. => write!(f, "{}.{:03}s", millis / 1_000, millis % 1_000),
+            _ => write!(f, "{millis}ms"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_runs_backwards_measures_zero() {
+        let earlier = Timestamp::from_nanos(5);
+        assert_eq!(earlier.since(Timestamp::from_nanos(9)), Span::ZERO);
+        assert_eq!(Timestamp::from_nanos(9).since(earlier), Span::from_nanos(4));
+    }
+
+    #[test]
+    fn sums_saturate() {
+        let end = Timestamp::from_nanos(u64::MAX);
+        assert_eq!(end + Span::from_secs(1), end);
+        assert_eq!(end.next(), end);
+    }
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        assert_eq!(Span::from_nanos(1).as_secs_ceil(), 1);
+        assert_eq!(Span::from_secs(27).as_secs_ceil(), 27);
+        assert_eq!(Span::from_millis(27_001).as_secs_ceil(), 28);
+    }
+
+    #[test]
+    fn spans_read_as_they_are_configured() {
+        let shown = |millis| Span::from_millis(millis).to_string();
+        assert_eq!(shown(250), "250ms");
+        assert_eq!(shown(30_000), "30s");
+        assert_eq!(shown(300_000), "5m");
+        assert_eq!(shown(1_500), "1.500s");
+    }
+}
