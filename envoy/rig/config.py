@@ -1,0 +1,101 @@
+"""Configurations for Envoy, made from the envoy.yaml that is shipped: what users get is what is tested."""
+
+import copy
+import json
+import pathlib
+
+import yaml
+
+ENVOY_DIRECTORY = pathlib.Path(__file__).parents[1]
+MODULE = ENVOY_DIRECTORY.parent / "dist" / "fusebox.wasm"
+SHIPPED = yaml.safe_load((ENVOY_DIRECTORY / "envoy.yaml").read_text())
+STATUS_PATH = "/-/circuit-breakers"
+
+STRING = "type.googleapis.com/google.protobuf.StringValue"
+STRUCT = "type.googleapis.com/google.protobuf.Struct"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def plugin(opens_for="1s", **policy):
+    """A plugin configuration: the default policy, but for short waits and what is given."""
+    opens = {"duration": opens_for, "jitter": 0, **policy.pop("open", {})}
+    return {"defaults": {"open": opens, **policy}, "status": {"path": STATUS_PATH}}
+
+
+def cluster(name, upstream=None, http2=False, **fields):
+    """A cluster of one endpoint; of none without an upstream."""
+    endpoints = []
+    if upstream:
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": upstream.port}}
+        endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    made = {
+        "name": name,
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+        **fields,
+    }
+    if http2:
+        explicit = {"http2_protocol_options": {}}
+        options = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", "explicit_http_config": explicit}
+        made["typed_extension_protocol_options"] = {HTTP_OPTIONS: options}
+    return made
+
+
+def bootstrap(*clusters, plugin=plugin(), later_filters=(), timeout="10s"):
+    """The shipped configuration with these clusters, each under its name as host, the first under any other host too.
+
+    `plugin` is a dict (sent as JSON text), a ready Any (a dict with "@type"), or None. `later_filters` come after fusebox.
+    """
+    config = copy.deepcopy(SHIPPED)
+    config["admin"]["address"] = free_port()
+    config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
+    config["static_resources"]["clusters"] = list(clusters)
+    for listener in config["static_resources"]["listeners"]:
+        listener["address"] = free_port()
+        listener["stat_prefix"] = listener["name"]
+        # Connections take turns on the workers, so that two of them are on two.
+        listener["connection_balance_config"] = {"exact_balance": {}}
+
+    manager = connection_manager(config, "proxy")
+    manager["route_config"]["virtual_hosts"] = [
+        {
+            "name": each["name"],
+            "domains": [each["name"], "*"] if each is clusters[0] else [each["name"]],
+            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": each["name"], "timeout": timeout}}],
+        }
+        for each in clusters
+    ]
+    manager["http_filters"][-1:-1] = later_filters
+    fusebox = wasm(config)
+    fusebox["vm_config"]["code"] = {"local": {"filename": str(MODULE)}}
+    set_plugin(config, plugin)
+    return config
+
+
+def set_plugin(config, plugin):
+    fusebox = wasm(config)
+    if plugin is None:
+        del fusebox["configuration"]
+    elif "@type" in plugin:
+        fusebox["configuration"] = plugin
+    else:
+        fusebox["configuration"] = {"@type": STRING, "value": json.dumps(plugin)}
+
+
+def as_struct(plugin):
+    return {"@type": STRUCT, "value": plugin}
+
+
+def free_port():
+    return {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+
+
+def connection_manager(config, listener_name):
+    [listener] = [each for each in config["static_resources"]["listeners"] if each["name"] == listener_name]
+    return listener["filter_chains"][0]["filters"][0]["typed_config"]
+
+
+def wasm(config):
+    """The plugin configuration's place; both listeners share it, as in the file."""
+    [fusebox] = [each for each in connection_manager(config, "proxy")["http_filters"] if each["name"] == "fusebox"]
+    return fusebox["typed_config"]["config"]

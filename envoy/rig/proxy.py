@@ -1,0 +1,121 @@
+"""A real Envoy as a child process, and what can be asked of it."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import urllib.parse
+
+import httpx
+
+from rig import process
+from rig.config import STATUS_PATH
+from rig.wait import wait_until
+
+
+class Exited(Exception):
+    """Envoy ended by itself. The message is its log."""
+
+
+class Proxy:
+    def __init__(self, config, directory, concurrency=2, file_name="envoy.json"):
+        directory.mkdir(parents=True)
+        self._log, self._access_log = directory / "envoy.log", directory / "access.log"
+        admin_address = directory / "admin"
+        # JSON is YAML too: the ending picks Envoy's parser.
+        config_file = directory / file_name
+        config_file.write_text(json.dumps(config))
+        command = [
+            os.environ["FUSEBOX_ENVOY"],
+            *("--config-path", config_file),
+            *("--concurrency", str(concurrency)),
+            *("--admin-address-path", admin_address),
+            "--disable-hot-restart",
+            *("--file-flush-interval-msec", "50"),
+            *("--log-level", "warning", "--component-log-level", "wasm:debug"),
+        ]
+        with self._log.open("w") as log, self._access_log.open("w") as access_log:
+            self._process = subprocess.Popen(command, stdout=access_log, stderr=log, start_new_session=True)
+        try:
+            wait_until(lambda: self._is_alive() and admin_address.exists() and admin_address.read_text(), timeout=60)
+            self.admin_url = f"http://{admin_address.read_text()}"
+            self.admin = httpx.Client(base_url=self.admin_url, timeout=30)
+            wait_until(lambda: self._is_alive() and self._is_ready(), timeout=60)
+            self._find_listeners()
+        except BaseException:
+            process.stop(self._process)
+            raise
+
+    def _is_alive(self):
+        if self._process.poll() is not None:
+            raise Exited(self.log())
+        return True
+
+    def _is_ready(self):
+        try:
+            return self.admin.get("/ready").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _find_listeners(self):
+        statuses = self.admin.get("/listeners?format=json").json()["listener_statuses"]
+        ports = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in statuses}
+        self.port = ports["proxy"]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.status_url = f"http://127.0.0.1:{ports['status']}{STATUS_PATH}"
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self.client.close()
+        self.admin.close()
+        process.stop(self._process)
+
+    def get(self, path="/", host=None, **options):
+        headers = {**options.pop("headers", {}), **({"host": host} if host else {})}
+        return self.client.get(path, headers=headers, **options)
+
+    def connect(self):
+        """A bare connection, for clients that misbehave."""
+        return socket.create_connection(("127.0.0.1", self.port))
+
+    def circuits(self):
+        """The status of all circuits, by name."""
+        listed = self.admin.get(self.status_url).raise_for_status().json()["circuit_breakers"]
+        return {each["name"]: each for each in listed}
+
+    def circuit(self, name="backend"):
+        """The status of one circuit."""
+        url = f"{self.status_url}/{urllib.parse.quote(name, safe='')}"
+        return self.admin.get(url).raise_for_status().json()["circuit_breaker"]
+
+    def metric(self, metric, circuit="backend"):
+        """Of the circuit; 0 where it has not been counted yet."""
+        return self.stat(f"wasmcustom.circuit_breaker.{circuit}.{metric}")
+
+    def stat(self, name):
+        lines = self.admin.get("/stats", params={"filter": f"^{re.escape(name)}$"}).text
+        return int(lines.rpartition(":")[2] or 0)
+
+    def set_runtime(self, **values):
+        self.admin.post("/runtime_modify", params=values).raise_for_status()
+
+    def log(self):
+        return self._log.read_text()
+
+    def access_log(self):
+        return [json.loads(line) for line in self._access_log.read_text().splitlines()]
+
+    def logged(self, path):
+        """The access log's entries for a path, waiting for the first."""
+        return wait_until(lambda: [each for each in self.access_log() if each["path"] == path])
+
+    def connections_of_worker(self, worker):
+        """How many connections of clients the worker has taken."""
+        return self.stat(f"listener.proxy.worker_{worker}.downstream_cx_total")

@@ -1,0 +1,76 @@
+"""The upstream server as a child process, and its controls."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import httpx
+
+from rig import process
+
+ENVOY_DIRECTORY = pathlib.Path(__file__).parents[1]
+
+
+class Upstream:
+    def __init__(self):
+        command = [sys.executable, "-m", "upstream", "--port", "0", "--control", "0"]
+        self._process = subprocess.Popen(
+            command, cwd=ENVOY_DIRECTORY, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        ports = json.loads(self._process.stdout.readline())
+        self.port = ports["port"]
+        self.control_url = f"http://127.0.0.1:{ports['control']}"
+        self._control = httpx.Client(base_url=self.control_url)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._control.close()
+        process.stop(self._process)
+        self._process.stdout.close()
+
+    def does(self, behaviour):
+        """From now on, for every request whose path names no behaviour itself."""
+        self._tell("PUT", "/behaviour", content=behaviour)
+
+    def release(self):
+        self._tell("POST", "/release")
+
+    def kill_connections(self):
+        self._tell("POST", "/kill-connections")
+
+    def refuse(self):
+        self._tell("POST", "/refuse")
+
+    def listen(self):
+        self._tell("POST", "/listen")
+
+    def forget_calls(self):
+        self._tell("DELETE", "/counts")
+
+    @property
+    def calls(self):
+        return self._counts()["calls"]
+
+    @property
+    def in_flight(self):
+        return self._counts()["in_flight"]
+
+    @property
+    def max_in_flight(self):
+        return self._counts()["max_in_flight"]
+
+    @property
+    def connections(self):
+        return self._counts()["connections"]
+
+    def calls_to(self, path):
+        return self._counts()["calls_by_path"].get(path, 0)
+
+    def _counts(self):
+        return self._tell("GET", "/counts").json()
+
+    def _tell(self, method, path, **options):
+        return self._control.request(method, path, **options).raise_for_status()

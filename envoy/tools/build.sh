@@ -1,0 +1,56 @@
+#!/bin/bash
+# build.sh [--quiet]: compiles the filter to dist/fusebox.wasm, in the first of two ways that works here.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=wasm32-unknown-unknown
+module=dist/fusebox.wasm
+# A directory of its own: `cargo test` builds with other flags, and each would make the other start afresh.
+export CARGO_TARGET_DIR=$PWD/target/wasm
+unavailable=$CARGO_TARGET_DIR/no-rustup-target
+
+quiet=${1:-}
+say() { [[ $quiet ]] || echo "$*"; }
+
+sysroot() { "${RUSTC:-rustc}" --print sysroot; }
+
+# Where rustup has no network this can hang, and it fails again at each build: limited in time, tried once.
+add_target() {
+  command -v rustup >/dev/null || return
+  [[ ! -e $unavailable ]] || return
+  timeout 120 rustup target add $target >/dev/null 2>&1 && return
+  mkdir -p "$CARGO_TARGET_DIR"
+  touch "$unavailable"
+  return 1
+}
+
+if command -v rustc >/dev/null && { [[ -d $(sysroot)/lib/rustlib/$target/lib ]] || add_target; }; then
+  cargo=(cargo build)
+  way="$(rustc --version | cut -d' ' -f1,2) and its own $target"
+else
+  envoy/tools/apt.sh rustc-web cargo-web rust-web-src lld-19
+  export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
+  cargo=(/usr/bin/cargo build -Zbuild-std=std,panic_abort)
+  way="Debian's $($RUSTC --version | cut -d' ' -f1,2), std built from source"
+fi
+
+# Panic messages name source files: without this the module would carry the paths of the machine that built it.
+remap=(
+  --remap-path-prefix="$PWD=/fusebox"
+  --remap-path-prefix="${CARGO_HOME:-$HOME/.cargo}=/cargo"
+  --remap-path-prefix="$(sysroot)/lib/rustlib/src/rust=/rust"
+)
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remap[*]}")
+export CARGO_ENCODED_RUSTFLAGS
+
+[[ -e $module ]] || say "compiling the filter with $way; this can take some minutes"
+start=$SECONDS
+"${cargo[@]}" $quiet --release --lib --target $target
+built=$CARGO_TARGET_DIR/$target/release/fusebox.wasm
+if ! cmp --silent "$built" $module; then
+  # Renamed into place: a running Envoy or test never sees half a module.
+  mkdir -p dist
+  cp "$built" $module.new
+  mv $module.new $module
+  say "$module: $(stat --format=%s $module) bytes in $((SECONDS - start)) s, with $way"
+fi
