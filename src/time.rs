@@ -27,6 +27,12 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0))
     }
 
+    /// This instant without its part below a millisecond: what waits and leases are reckoned from,
+    /// so that the nanoseconds by which readings are told apart do not add to them.
+    pub const fn whole_millis(self) -> Self {
+        Self(self.0.saturating_sub(self.0 % 1_000_000))
+    }
+
     /// The instant just after this one.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -101,6 +107,12 @@ mod tests {
         let end = Timestamp::from_nanos(u64::MAX);
         assert_eq!(end + Span::from_secs(1), end);
         assert_eq!(end.next(), end);
+    }
+
+    #[test]
+    fn whole_milliseconds_are_cut_not_rounded() {
+        assert_eq!(Timestamp(1_999_999).whole_millis(), Timestamp(1_000_000));
+        assert_eq!(Timestamp(999_999).whole_millis(), Timestamp::ZERO);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn admit_now(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Verdi
 }
 
 fn lease(policy: &Policy, now: Timestamp) -> Lease {
-    Lease { deadline: now + policy.half_open.probe_timeout, headers_at: None }
+    Lease { deadline: now.whole_millis() + policy.half_open.probe_timeout, headers_at: None }
 }
 
 fn probe_permit(record: &Record, now: Timestamp, slot: u8, lease: Lease) -> Permit {

@@ -50,7 +50,7 @@ pub fn headers_arrived(record: &Record, now: Timestamp, permit: &Permit) -> Deci
     let mut next = *record;
     match next.lease_of(permit) {
         Some(Some(lease)) if lease.headers_at.is_none() => {
-            lease.headers_at = Some(now);
+            lease.headers_at = Some(now.whole_millis());
             Decision::write((), next)
         }
         _ => Decision::unchanged(()),

@@ -62,7 +62,8 @@ pub(super) fn close(
     trips: Trips,
     passed: u32,
 ) -> Moved {
-    let recovered = Recovered { at: now, in_a_row: trips.in_a_row, wait: trips.wait };
+    let recovered =
+        Recovered { at: now.whole_millis(), in_a_row: trips.in_a_row, wait: trips.wait };
     let phase = Phase::Closed {
         windows: Windows::of(&policy.trip),
         run: Run::NONE,
@@ -75,7 +76,7 @@ fn opened(policy: &Policy, record: &Record, now: Timestamp, trips: Trips) -> Mov
     let in_a_row = trips.in_a_row.saturating_add(1);
     let wait = policy.open.wait(in_a_row, record.owner, record.generation.wrapping_add(1));
     let trips = Trips { in_a_row, at: now, wait, ..trips };
-    let phase = Phase::Open { until: now + wait, trips };
+    let phase = Phase::Open { until: now.whole_millis() + wait, trips };
     moved(record, phase, Cause::Tripped(trips.reason))
 }
 

@@ -20,13 +20,23 @@ pub(super) struct Exchange {
     /// one that we answered ourselves.
     ticket: Option<Ticket>,
     status: Option<u16>,
-    grpc: Grpc,
+    is_grpc: bool,
+    /// From trailers, or the headers of a response that has nothing else.
+    grpc_status: Option<u32>,
     is_complete: bool,
 }
 
 impl Exchange {
     pub(super) const fn new(host: Host, panel: Option<SharedPanel>) -> Self {
-        Self { host, panel, ticket: None, status: None, grpc: Grpc::No, is_complete: false }
+        Self {
+            host,
+            panel,
+            ticket: None,
+            status: None,
+            is_grpc: false,
+            grpc_status: None,
+            is_complete: false,
+        }
     }
 
     fn begin(&mut self, panel: &SharedPanel) -> Option<Reply> {
@@ -60,9 +70,7 @@ impl Exchange {
         if panel.borrow().may_speak_grpc(ticket) {
             let is_grpc = self.is_grpc_request();
             panel.borrow_mut().note_protocol(ticket, is_grpc);
-            if is_grpc {
-                self.grpc = Grpc::Status(None);
-            }
+            self.is_grpc = is_grpc;
         }
     }
 
@@ -89,33 +97,40 @@ impl Exchange {
         })
     }
 
-    /// `grpc-status` of a response whose headers or trailers have just come: read only where there
-    /// may be one.
-    fn read_grpc_status(&mut self, value: Option<Vec<u8>>) {
-        let Some(value) = value else {
-            return;
-        };
-        let is_grpc_response =
+    /// A status that is no number is UNKNOWN.
+    fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
+        const UNKNOWN: u32 = 2;
+        self.grpc_status = value.map(|value| {
+            str::from_utf8(&value)
+                .ok()
+                .and_then(|value| value.trim().parse().ok())
+                .unwrap_or(UNKNOWN)
+        });
+    }
+
+    /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
+    /// the question, and the response headers, which can be read again in the log, answer it.
+    fn grpc(&self, panel: &SharedPanel, ticket: &Ticket) -> Grpc {
+        let is_response_grpc =
             || self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
-        if matches!(self.grpc, Grpc::Status(_)) || is_grpc_response() {
-            let status = str::from_utf8(&value).ok().and_then(|value| value.trim().parse().ok());
-            self.grpc = Grpc::Status(status);
-            if let (Some(panel), Some(ticket)) = (&self.panel, &self.ticket) {
-                panel.borrow_mut().note_protocol(ticket, true);
-            }
+        if !self.is_grpc && self.grpc_status.is_some() && is_response_grpc() {
+            panel.borrow_mut().note_protocol(ticket, true);
+            return Grpc::Status(self.grpc_status);
         }
+        if self.is_grpc { Grpc::Status(self.grpc_status) } else { Grpc::No }
     }
 
     fn settle(&self, panel: &SharedPanel, ticket: &Ticket) {
-        let is_plain = !ticket.is_probe()
-            && classify::is_plain_success(self.status, self.grpc, self.is_complete);
+        let grpc = self.grpc(panel, ticket);
+        let is_plain =
+            !ticket.is_probe() && classify::is_plain_success(self.status, grpc, self.is_complete);
         if is_plain {
             return panel.borrow_mut().settle(ticket, Outcome::Success, None);
         }
         let details = self.host.code_details();
         let ending = Ending {
             status: self.status,
-            grpc: self.grpc,
+            grpc,
             is_complete: self.is_complete,
             details: &details,
             is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
@@ -157,7 +172,7 @@ impl HttpContext for Exchange {
         self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
         self.is_complete = end_of_stream;
         if end_of_stream && self.status == Some(200) {
-            self.read_grpc_status(self.host.response_header("grpc-status"));
+            self.take_grpc_status(self.host.response_header("grpc-status"));
         }
         if let (true, false, Some(status), Some(panel)) =
             (ticket.is_probe(), end_of_stream, self.status, &self.panel)
@@ -176,7 +191,7 @@ impl HttpContext for Exchange {
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         if self.ticket.is_some() {
             self.is_complete = true;
-            self.read_grpc_status(self.host.response_trailer("grpc-status"));
+            self.take_grpc_status(self.host.response_trailer("grpc-status"));
         }
         Action::Continue
     }

@@ -85,12 +85,17 @@ impl Host {
 
     /// As another plugin on the same vm_id would: unconditionally.
     pub fn put_shared(&self, key: &str, bytes: impl AsRef<[u8]>) {
-        self.world().shared_data.borrow_mut().set(key, bytes.as_ref(), 0).expect("cas 0 always wins");
+        self.world()
+            .shared_data
+            .borrow_mut()
+            .set(key, bytes.as_ref(), 0)
+            .expect("cas 0 always wins");
     }
 
     /// Changes every value whose key has this part, and says how many there were.
     pub fn damage_shared(&self, part_of_key: &str, damage: impl Fn(&mut Vec<u8>)) -> usize {
-        let keys: Vec<String> = self.shared_keys().into_iter().filter(|key| key.contains(part_of_key)).collect();
+        let keys: Vec<String> =
+            self.shared_keys().into_iter().filter(|key| key.contains(part_of_key)).collect();
         for key in &keys {
             let mut value = self.shared(key).expect("keys never vanish");
             damage(&mut value);
@@ -110,7 +115,12 @@ impl Host {
     }
 
     /// The same for each of the next so many gaps; `u32::MAX` for all of them.
-    pub fn in_the_next_gaps(&self, times: u32, part_of_key: &str, mut act: impl FnMut(&Host) + 'static) -> GapRuns {
+    pub fn in_the_next_gaps(
+        &self,
+        times: u32,
+        part_of_key: &str,
+        mut act: impl FnMut(&Host) + 'static,
+    ) -> GapRuns {
         let host = self.downgrade();
         let act = move || act(&host.upgrade().expect("a guest runs, so its host lives"));
         self.world().gaps.arm(part_of_key, times, Box::new(act))
@@ -160,7 +170,10 @@ impl Host {
     }
 
     pub fn answer_call_with(&self, call: &HttpCall, headers: Headers, body: &[u8]) {
-        self.end_call(call, CallAnswer { headers: Some(headers), body: body.to_vec(), trailers: None });
+        self.end_call(
+            call,
+            CallAnswer { headers: Some(headers), body: body.to_vec(), trailers: None },
+        );
     }
 
     /// The connection was reset: a callback with nothing in it.
@@ -171,9 +184,14 @@ impl Host {
     fn end_call(&self, call: &HttpCall, answer: CallAnswer) {
         {
             let mut calls = self.world().calls.borrow_mut();
-            let same = |other: &&mut HttpCall| (other.vm, other.life, other.token) == (call.vm, call.life, call.token);
+            let same = |other: &&mut HttpCall| {
+                (other.vm, other.life, other.token) == (call.vm, call.life, call.token)
+            };
             let call = calls.iter_mut().find(same).expect("the call was made");
-            assert!(call.state == CallState::Waiting, "the call is not waiting for an answer: {call:?}");
+            assert!(
+                call.state == CallState::Waiting,
+                "the call is not waiting for an answer: {call:?}"
+            );
             call.state = CallState::Answered;
         }
         let worker = self.all_vms().into_iter().find(|worker| worker.core.id == call.vm);

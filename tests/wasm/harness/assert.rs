@@ -92,34 +92,39 @@ pub(crate) use {assert_admitted, assert_fell_back, assert_rejected, assert_untou
 #[track_caller]
 pub fn rejected(exchange: &impl AsExchange, expected: &Rejected) {
     let exchange = exchange.as_exchange();
-    let fail = |what: String| -> ! { panic!("{what}\n{}", story(exchange)) };
-    let Some(reply) = exchange.local_reply().filter(|_| !exchange.is_admitted()) else {
-        fail("expected a rejection".to_owned());
-    };
-    let header = |name: &str| reply.header(name).unwrap_or_else(|| fail(format!("a rejection has `{name}`")));
+    let reply = exchange.local_reply().filter(|_| !exchange.is_admitted());
+    let Some(reply) = reply else { fail(exchange, "expected a rejection") };
+    let header = |name: &str| reply.header(name).unwrap_or_default();
     let state = header("x-circuit-breaker");
-    let retry_after = header("retry-after").parse::<u64>().unwrap_or(0);
+    let retry_after = header("retry-after").parse::<u64>().unwrap_or(0).max(1);
+    let wanted_state = expected.state.clone().unwrap_or_else(|| state.clone());
     let facts = [
-        ("x-circuit-breaker", expected.state.clone().unwrap_or_else(|| state.clone()), state.clone()),
-        ("retry-after", expected.retry_after.unwrap_or(retry_after.max(1)).to_string(), header("retry-after")),
+        ("x-circuit-breaker", wanted_state, state.clone()),
+        (
+            "retry-after",
+            expected.retry_after.unwrap_or(retry_after).to_string(),
+            header("retry-after"),
+        ),
         ("status", expected.status.unwrap_or(reply.status).to_string(), reply.status.to_string()),
         ("cache-control", "no-store".to_owned(), header("cache-control")),
         ("details", format!("circuit_breaker_{}", state.replace('-', "_")), reply.details.clone()),
-        ("filter state", "rejected".to_owned(), exchange.filter_state("circuit_breaker").unwrap_or_default()),
+        (
+            "filter state",
+            "rejected".to_owned(),
+            exchange.filter_state("circuit_breaker").unwrap_or_default(),
+        ),
     ];
     for (what, wanted, found) in facts {
         if wanted != found {
-            fail(format!("{what}: expected {wanted:?}, found {found:?}"));
+            fail(exchange, &format!("{what}: expected {wanted:?}, found {found:?}"));
         }
     }
     if !["open", "half-open"].contains(&state.as_str()) {
-        fail(format!("x-circuit-breaker: {state:?} is no state that rejects"));
+        fail(exchange, &format!("x-circuit-breaker: {state:?} is no state that rejects"));
     }
     if exchange.is_grpc() {
         let status = exchange.header("grpc-status");
-        if status.as_deref() != Some("14") {
-            fail(format!("grpc-status: expected 14, found {status:?}"));
-        }
+        assert!(status.as_deref() == Some("14"), "grpc-status: expected 14, found {status:?}");
     } else if reply.header("content-type").as_deref() == Some("application/problem+json") {
         agrees_with_body(exchange, expected, &state, retry_after);
     }
@@ -133,10 +138,15 @@ fn agrees_with_body(exchange: &Exchange, expected: &Rejected, state: &str, retry
     }
     let body = exchange.json();
     let status = exchange.status();
-    let agrees = body["state"] == state && body["retry_after"] == retry_after && body["status"] == status;
+    let agrees =
+        body["state"] == state && body["retry_after"] == retry_after && body["status"] == status;
     assert!(agrees, "the body disagrees with the headers\n{}", story(exchange));
     if let Some(circuit) = &expected.circuit {
-        assert!(body["circuit"] == circuit.as_str(), "expected circuit {circuit:?}\n{}", story(exchange));
+        assert!(
+            body["circuit"] == circuit.as_str(),
+            "expected circuit {circuit:?}\n{}",
+            story(exchange)
+        );
     }
 }
 
@@ -153,7 +163,11 @@ pub fn untouched(exchange: &impl AsExchange) {
     let changed = {
         let stream = exchange.stream.borrow();
         let request = stream.request.value.as_ref() != Some(&stream.original_request);
-        let response = stream.response.value.as_ref().is_some_and(|response| *response != stream.original_response);
+        let response = stream
+            .response
+            .value
+            .as_ref()
+            .is_some_and(|response| *response != stream.original_response);
         request || response || stream.route_clears > 0 || !stream.filter_state.is_empty()
     };
     assert!(!changed, "expected an untouched exchange\n{}", story(exchange));
@@ -162,10 +176,15 @@ pub fn untouched(exchange: &impl AsExchange) {
 #[track_caller]
 pub fn fell_back(exchange: &impl AsExchange, fallback: &str) {
     let exchange = exchange.as_exchange();
-    let told = (exchange.filter_state("circuit_breaker"), exchange.header("x-circuit-breaker-fallback"));
+    let told =
+        (exchange.filter_state("circuit_breaker"), exchange.header("x-circuit-breaker-fallback"));
     let wanted = (Some(format!("fallback:{fallback}")), Some(fallback.to_owned()));
     let answered = exchange.origin() == Some(Origin::Filter);
-    assert!(answered && told == wanted, "expected the fallback {fallback:?}, found {told:?}\n{}", story(exchange));
+    assert!(
+        answered && told == wanted,
+        "expected the fallback {fallback:?}, found {told:?}\n{}",
+        story(exchange)
+    );
 }
 
 /// The state gauge, in words.
@@ -175,19 +194,33 @@ pub fn assert_state(host: &Host, circuit: &str, state: &str) {
     let gauge = host.gauge(&format!("circuit_breaker.{circuit}.state"));
     let found = gauge.and_then(|value| names.get(value as usize).copied());
     let (metrics, logs) = (host.metrics(), host.logs());
-    assert!(found == Some(state), "{circuit}: expected {state}, found {found:?}\n{metrics:#?}\n{}", listing(&logs));
+    assert!(
+        found == Some(state),
+        "{circuit}: expected {state}, found {found:?}\n{metrics:#?}\n{}",
+        listing(&logs)
+    );
 }
 
 /// One line at this level has all these parts; it is handed back.
 #[track_caller]
 pub fn assert_logged(host: &Host, level: Level, parts: &[&str]) -> Line {
     let lines = host.logs();
-    let matches = |line: &&Line| line.level == level && parts.iter().all(|part| line.contains(part));
+    let matches =
+        |line: &&Line| line.level == level && parts.iter().all(|part| line.contains(part));
     let found: Vec<&Line> = lines.iter().filter(matches).collect();
     let [line] = found.as_slice() else {
-        panic!("expected one {level:?} line with {parts:?}, found {}\n{}", found.len(), listing(&lines));
+        panic!(
+            "expected one {level:?} line with {parts:?}, found {}\n{}",
+            found.len(),
+            listing(&lines)
+        );
     };
     (*line).clone()
+}
+
+#[track_caller]
+fn fail(exchange: &Exchange, what: &str) -> ! {
+    panic!("{what}\n{}", story(exchange));
 }
 
 /// What to read when an assertion fails.

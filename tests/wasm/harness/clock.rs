@@ -1,4 +1,6 @@
 //! Virtual time: a monotonic and a wall clock, which run together unless somebody steps the wall clock.
+//!
+//! It does not quite stand still in between: a guest that reads a clock twice reads two instants, as in a real host.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -12,7 +14,10 @@ pub struct Clock {
 impl Default for Clock {
     /// Neither starts at zero, and they are far apart: a mix-up of the two shows.
     fn default() -> Self {
-        Self { monotonic: Cell::new(10_000 * 1_000_000_000), wall: Cell::new(1_700_000_000 * 1_000_000_000) }
+        Self {
+            monotonic: Cell::new(10_000 * 1_000_000_000),
+            wall: Cell::new(1_700_000_000 * 1_000_000_000),
+        }
     }
 }
 
@@ -23,6 +28,17 @@ impl Clock {
 
     pub fn wall(&self) -> u64 {
         self.wall.get()
+    }
+
+    /// What a guest reads: a nanosecond later than whatever was read before.
+    pub fn read_monotonic(&self) -> u64 {
+        self.advance(Duration::from_nanos(1));
+        self.monotonic()
+    }
+
+    pub fn read_wall(&self) -> u64 {
+        self.advance(Duration::from_nanos(1));
+        self.wall()
     }
 
     pub fn set_monotonic(&self, nanos: u64) {

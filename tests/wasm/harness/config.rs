@@ -56,9 +56,8 @@ impl Config {
     }
 
     /// As Envoy delivers a `google.protobuf.Struct` that was written in YAML.
-    pub fn as_struct(mut self) -> Self {
-        self.form = Form::Struct;
-        self
+    pub fn as_struct(&self) -> Self {
+        Self { form: Form::Struct, ..self.clone() }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -77,7 +76,8 @@ impl Config {
     }
 
     pub fn trips_at_ratio(self, ratio: f64, minimum_requests: u32, window: Duration) -> Self {
-        let rule = json!({ "ratio": ratio, "minimum_requests": minimum_requests, "window": text(window) });
+        let rule =
+            json!({ "ratio": ratio, "minimum_requests": minimum_requests, "window": text(window) });
         self.set("defaults.trip.failure_ratio", rule)
     }
 
@@ -86,7 +86,8 @@ impl Config {
     }
 
     pub fn trips_when_slow(self, ratio: f64, minimum_requests: u32, window: Duration) -> Self {
-        let rule = json!({ "ratio": ratio, "minimum_requests": minimum_requests, "window": text(window) });
+        let rule =
+            json!({ "ratio": ratio, "minimum_requests": minimum_requests, "window": text(window) });
         self.set("defaults.trip.slow_ratio", rule)
     }
 
@@ -165,7 +166,10 @@ impl Config {
     }
 
     pub fn webhook(self, cluster: &str) -> Self {
-        self.set("events.webhook", json!({ "cluster": cluster, "path": "/hook", "authority": "alerts.local" }))
+        self.set(
+            "events.webhook",
+            json!({ "cluster": cluster, "path": "/hook", "authority": "alerts.local" }),
+        )
     }
 }
 

@@ -40,13 +40,15 @@ impl Exchange {
     pub(super) fn unseen(worker: &Worker, root: u32, request: &Request) -> Self {
         let exchange = Self::create(worker, root, request);
         // What can be read in the log callback alone.
-        exchange.stream.borrow_mut().request = Lent { value: Some(request.headers.clone()), visible: false };
+        exchange.stream.borrow_mut().request =
+            Lent { value: Some(request.headers.clone()), visible: false };
         exchange.create_context();
         exchange
     }
 
     fn create(worker: &Worker, root: u32, request: &Request) -> Self {
-        let mut stream = Stream { root, reroutes_to: request.reroutes_to.clone(), ..Stream::default() };
+        let mut stream =
+            Stream { root, reroutes_to: request.reroutes_to.clone(), ..Stream::default() };
         stream.original_request = request.headers.clone();
         stream.info.cluster = request.cluster.clone();
         stream.info.custom = request.properties.clone();
@@ -55,7 +57,8 @@ impl Exchange {
 
     fn create_context(&self) -> bool {
         let stream = self.stream.clone();
-        let id = self.worker.core.with_state(|state| state.new_context(|_| Context::Stream(stream)));
+        let id =
+            self.worker.core.with_state(|state| state.new_context(|_| Context::Stream(stream)));
         let Ok(id) = id else {
             let why = self.worker.core.why_dead();
             self.stream.borrow_mut().lost = why;
@@ -71,7 +74,8 @@ impl Exchange {
         let deliver = self.with(|stream| {
             stream.request_complete |= end;
             // A filter that pauses at headers does not get the body, unless the plugin asks for it.
-            let held = stream.request_paused && !self.worker.core.plugins.allow_on_headers_stop_iteration;
+            let held =
+                stream.request_paused && !self.worker.core.plugins.allow_on_headers_stop_iteration;
             stream.held_request.extend(chunk);
             !held && stream.stage == Stage::Request
         });
@@ -170,7 +174,8 @@ impl Exchange {
 
     /// By default a filter that pauses at response headers never sees the body, and the client waits.
     fn response_is_held(&self) -> bool {
-        self.stream.borrow().response_paused && !self.worker.core.plugins.allow_on_headers_stop_iteration
+        self.stream.borrow().response_paused
+            && !self.worker.core.plugins.allow_on_headers_stop_iteration
     }
 
     /// A reply by the filter. Where it comes in decides how much of it there is.

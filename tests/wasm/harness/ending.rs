@@ -1,6 +1,7 @@
 //! How an exchange can end: what is delivered, and what stream info says about it.
 
 use super::headers::Headers;
+use super::property::grpc_status_of;
 use super::stream::{Info, Origin};
 
 #[derive(Clone, Debug)]
@@ -61,7 +62,13 @@ pub fn answer(status: u16) -> Ending {
         is_silent: false,
         chunks: if has_body { vec![b"hello".to_vec()] } else { Vec::new() },
         close: if has_body { Close::WithEmptyChunk } else { Close::WithHeaders },
-        told: Told { details: "via_upstream".to_owned(), flags: 0, code: Some(status), has_address: true, attempts: 1 },
+        told: Told {
+            details: "via_upstream".to_owned(),
+            flags: 0,
+            code: Some(status),
+            has_address: true,
+            attempts: 1,
+        },
         told_in_log: None,
     }
 }
@@ -170,8 +177,19 @@ impl Ending {
         self.cut()
     }
 
-    /// The answer to HEAD has no body.
-    pub(super) fn for_request(self, head_only: bool) -> Self {
-        if head_only && self.head.is_some() && !matches!(self.close, Close::Cut) { self.headers_only() } else { self }
+    /// The answer to HEAD has no body, and what Envoy itself says to gRPC it says in gRPC.
+    pub(super) fn for_request(mut self, is_head: bool, is_grpc: bool) -> Self {
+        let Some(head) = &mut self.head else { return self };
+        if matches!(self.close, Close::Cut) {
+            return self;
+        }
+        if is_grpc && self.origin == Origin::Envoy && head.get("grpc-status").is_none() {
+            let status = grpc_status_of(self.told.code.unwrap_or(200));
+            head.set(":status", b"200");
+            head.set("content-type", b"application/grpc");
+            head.set("grpc-status", status.to_string().as_bytes());
+            return self.headers_only();
+        }
+        if is_head { self.headers_only() } else { self }
     }
 }

@@ -53,7 +53,8 @@ pub fn reset_before_headers(reason: &str) -> Ending {
 }
 
 pub fn refused() -> Ending {
-    reset_before_headers("remote_connection_failure|delayed_connect_error:_Connection_refused").named("refused")
+    reset_before_headers("remote_connection_failure|delayed_connect_error:_Connection_refused")
+        .named("refused")
 }
 
 pub fn connect_timeout() -> Ending {
@@ -140,7 +141,12 @@ pub fn retries_exhausted(status: u16) -> Ending {
 
 /// Before the response, or in the middle of one whose headers were sent step by step.
 pub fn client_leaves() -> Ending {
-    answer(200).named("client_leaves").by(Origin::Envoy).without_head().details("downstream_remote_disconnect").flags(DC)
+    answer(200)
+        .named("client_leaves")
+        .by(Origin::Envoy)
+        .without_head()
+        .details("downstream_remote_disconnect")
+        .flags(DC)
 }
 
 pub fn client_leaves_mid_body() -> Ending {
@@ -154,7 +160,10 @@ pub fn h2_client_reset() -> Ending {
 // --- Envoy's own limits, and filters between this one and the router
 
 pub fn overflow() -> Ending {
-    reset_before_headers("overflow").named("overflow").without_address().header("x-envoy-overloaded", "true")
+    reset_before_headers("overflow")
+        .named("overflow")
+        .without_address()
+        .header("x-envoy-overloaded", "true")
 }
 
 pub fn fault_abort() -> Ending {
@@ -192,7 +201,8 @@ pub fn earlier_filter_abort() -> Ending {
 }
 
 pub fn codec_reject(status: u16) -> Ending {
-    let (details, flags) = if status == 431 { ("http1.headers_too_large", DPE) } else { ("missing_host_header", 0) };
+    let (details, flags) =
+        if status == 431 { ("http1.headers_too_large", DPE) } else { ("missing_host_header", 0) };
     local("codec_reject", status, details, flags).without_address().silent()
 }
 
@@ -205,15 +215,25 @@ pub fn internal_redirect() -> Ending {
 
 /// A normal end that looks like a broken one.
 pub fn websocket() -> Ending {
-    answer(101).named("websocket").chunks(["ping", "pong"]).cut().in_log(&after("connection_termination"), UC)
+    answer(101)
+        .named("websocket")
+        .chunks(["ping", "pong"])
+        .cut()
+        .in_log(&after("connection_termination"), UC)
 }
 
 pub fn websocket_refused(status: u16) -> Ending {
-    answer(status).named("websocket_refused").details("websocket_handshake_unsuccessful").headers_only()
+    answer(status)
+        .named("websocket_refused")
+        .details("websocket_handshake_unsuccessful")
+        .headers_only()
 }
 
 pub fn server_sent_events(events: &[&str]) -> Ending {
-    answer(200).named("server_sent_events").header("content-type", "text/event-stream").chunks(events)
+    answer(200)
+        .named("server_sent_events")
+        .header("content-type", "text/event-stream")
+        .chunks(events)
 }
 
 // --- gRPC
@@ -222,7 +242,13 @@ fn grpc_answer(name: &'static str) -> Ending {
     answer(200).named(name).header("content-type", "application/grpc")
 }
 
-fn grpc_local(name: &'static str, grpc_status: u32, code: u16, details: &str, flags: u64) -> Ending {
+fn grpc_local(
+    name: &'static str,
+    grpc_status: u32,
+    code: u16,
+    details: &str,
+    flags: u64,
+) -> Ending {
     grpc_answer(name)
         .by(Origin::Envoy)
         .header("grpc-status", grpc_status.to_string())

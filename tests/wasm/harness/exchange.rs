@@ -33,8 +33,11 @@ impl Exchange {
 
     /// Any ending; what of it has already happened step by step is skipped.
     pub fn ends_as(&self, ending: Ending) -> Self {
-        let head_only = self.stream.borrow().method().as_deref() == Some("HEAD");
-        let ending = ending.for_request(head_only);
+        let (is_head, is_grpc) = {
+            let stream = self.stream.borrow();
+            (stream.method().as_deref() == Some("HEAD"), stream.is_grpc())
+        };
+        let ending = ending.for_request(is_head, is_grpc);
         if !self.may(ending.name, ending.origin) {
             return self.clone();
         }
@@ -56,7 +59,10 @@ impl Exchange {
         self.response_headers(head, matches!(ending.close, Close::WithHeaders), ending.origin);
         let last = ending.chunks.len().saturating_sub(1);
         for (index, chunk) in ending.chunks.iter().enumerate() {
-            self.response_chunk(chunk, index == last && matches!(ending.close, Close::WithLastChunk));
+            self.response_chunk(
+                chunk,
+                index == last && matches!(ending.close, Close::WithLastChunk),
+            );
         }
     }
 
@@ -84,7 +90,11 @@ impl Exchange {
     pub fn headers_of(&self, ending: Ending) -> Self {
         if self.may("headers", Origin::Upstream) {
             self.with(|stream| ending.told.tell(&mut stream.info, false));
-            self.response_headers(ending.head.expect("the answer has headers"), false, Origin::Upstream);
+            self.response_headers(
+                ending.head.expect("the answer has headers"),
+                false,
+                Origin::Upstream,
+            );
         }
         self.clone()
     }
@@ -209,7 +219,8 @@ impl Exchange {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body()).unwrap_or_else(|error| panic!("no JSON, {error}: {:?}", self.text()))
+        serde_json::from_slice(&self.body())
+            .unwrap_or_else(|error| panic!("no JSON, {error}: {:?}", self.text()))
     }
 
     /// `%RESPONSE_CODE_DETAILS%` as the access log shows it.
@@ -274,7 +285,11 @@ impl Exchange {
         f(&mut self.stream.borrow_mut())
     }
 
-    pub(super) fn call<P: WasmParams, R: WasmResults>(&self, callback: &str, arguments: P) -> Option<R> {
+    pub(super) fn call<P: WasmParams, R: WasmResults>(
+        &self,
+        callback: &str,
+        arguments: P,
+    ) -> Option<R> {
         if !self.is_reachable() {
             return None;
         }
@@ -307,7 +322,10 @@ impl Exchange {
             return false;
         }
         assert!(stage != Stage::Over, "`{what}`, but it is over already: {self:?}");
-        assert!(admitted || by != Origin::Upstream, "`{what}`, but the upstream never saw the request: {self:?}");
+        assert!(
+            admitted || by != Origin::Upstream,
+            "`{what}`, but the upstream never saw the request: {self:?}"
+        );
         true
     }
 }
@@ -317,15 +335,29 @@ impl fmt::Debug for Exchange {
         let stream = self.stream.borrow();
         let request = stream.request.value.clone().unwrap_or_default();
         let part = |name| request.text(name).unwrap_or_default();
-        write!(f, "{} {} to {:?} on {:?}", part(":method"), part(":path"), stream.info.cluster, self.worker)?;
+        write!(
+            f,
+            "{} {} to {:?} on {:?}",
+            part(":method"),
+            part(":path"),
+            stream.info.cluster,
+            self.worker
+        )?;
         match (&stream.lost, stream.stage) {
             (Some(why), _) => write!(f, ", lost with its VM: {why}")?,
-            (None, Stage::Request) if stream.request_paused => f.write_str(", paused by the filter")?,
+            (None, Stage::Request) if stream.request_paused => {
+                f.write_str(", paused by the filter")?
+            }
             (None, Stage::Request) => f.write_str(", waiting for an answer")?,
             (None, stage) => write!(f, ", answered by {:?}, {stage:?}", stream.origin)?,
         }
         if let Some(headers) = &stream.response.value {
-            write!(f, ", details {:?}\n  {headers:?}\n  {:?}", stream.info.details, String::from_utf8_lossy(&stream.sent_downstream))?;
+            write!(
+                f,
+                ", details {:?}\n  {headers:?}\n  {:?}",
+                stream.info.details,
+                String::from_utf8_lossy(&stream.sent_downstream)
+            )?;
         }
         Ok(())
     }

@@ -31,7 +31,8 @@ pub struct Gaps(RefCell<Vec<Hook>>);
 impl Gaps {
     pub fn arm(&self, part_of_key: &str, times: u32, action: Action) -> GapRuns {
         let runs = GapRuns::default();
-        let hook = Hook { part_of_key: part_of_key.to_owned(), left: times, runs: runs.clone(), action };
+        let hook =
+            Hook { part_of_key: part_of_key.to_owned(), left: times, runs: runs.clone(), action };
         self.0.borrow_mut().push(hook);
         runs
     }

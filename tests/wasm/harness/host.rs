@@ -21,6 +21,12 @@ use super::world::World;
 #[derive(Clone)]
 pub struct Host(Rc<Inner>);
 
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     world: Rc<World>,
     module: InstancePre<VmState>,
@@ -42,7 +48,8 @@ impl WeakHost {
 impl Host {
     /// One worker that runs this configuration.
     pub fn with(config: Config) -> Self {
-        Self::try_with(config).unwrap_or_else(|refused| panic!("the configuration was refused: {refused:?}"))
+        Self::try_with(config)
+            .unwrap_or_else(|refused| panic!("the configuration was refused: {refused:?}"))
     }
 
     pub fn try_with(config: Config) -> Result<Self, Refused> {
@@ -55,14 +62,21 @@ impl Host {
 
     pub(super) fn new(world: Rc<World>, module: InstancePre<VmState>, plugins: Plugins) -> Self {
         let plugins = Rc::new(plugins);
-        Self(Rc::new(Inner { world, module, plugins, main: RefCell::default(), workers: RefCell::default() }))
+        Self(Rc::new(Inner {
+            world,
+            module,
+            plugins,
+            main: RefCell::default(),
+            workers: RefCell::default(),
+        }))
     }
 
     /// Starts workers until there are this many.
     pub fn workers(self, count: usize) -> Self {
         while self.0.workers.borrow().len() < count {
             let next = self.0.workers.borrow().len();
-            self.add_vm(VmId::Worker(next)).unwrap_or_else(|refused| panic!("worker {next}: {refused:?}"));
+            self.add_vm(VmId::Worker(next))
+                .unwrap_or_else(|refused| panic!("worker {next}: {refused:?}"));
         }
         self
     }
@@ -153,7 +167,10 @@ impl Host {
 
     pub fn worker(&self, index: usize) -> Worker {
         let workers = self.0.workers.borrow();
-        workers.get(index).unwrap_or_else(|| panic!("there are {} workers, no number {index}", workers.len())).clone()
+        workers
+            .get(index)
+            .unwrap_or_else(|| panic!("there are {} workers, no number {index}", workers.len()))
+            .clone()
     }
 
     /// The first worker, on the listener of another plugin.

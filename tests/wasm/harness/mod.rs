@@ -48,7 +48,9 @@ pub mod prelude {
 
     pub use serde_json::json;
 
-    pub(crate) use super::assert::{assert_admitted, assert_fell_back, assert_rejected, assert_untouched};
+    pub(crate) use super::assert::{
+        assert_admitted, assert_fell_back, assert_rejected, assert_untouched,
+    };
     pub use super::assert::{assert_logged, assert_state};
     pub use super::calls::{CallState, HttpCall};
     pub use super::config::{Config, config, no_config};

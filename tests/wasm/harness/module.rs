@@ -13,7 +13,8 @@ const ARTIFACT: &str = "dist/fusebox.wasm";
 
 /// What an outer `cargo` or `make` leaves in the environment for the native build would corrupt the inner one: coverage
 /// flags do not exist on wasm32, and a job server's file descriptors are not inherited.
-const LEAKING: [&str; 9] = [
+const LEAKING: [&str; 10] = [
+    "RUSTC",
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_TARGET_DIR",
@@ -37,19 +38,19 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 static FUSEBOX: LazyLock<Module> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut make = Command::new("make");
-    make.args(["-s", ARTIFACT]).current_dir(root);
+    make.args(["-s", "build"]).current_dir(root);
     for name in LEAKING {
         make.env_remove(name);
     }
     let output = make.output().expect("`make` starts");
     assert!(
         output.status.success(),
-        "`make {ARTIFACT}` failed ({}):\n{}{}",
+        "`make build` failed ({}):\n{}{}",
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    let bytes = std::fs::read(root.join(ARTIFACT)).expect("`make` left the artifact");
+    let bytes = std::fs::read(root.join(ARTIFACT)).expect("`make build` leaves the artifact");
     Module::new(&ENGINE, bytes).expect("the artifact is a wasm module")
 });
 

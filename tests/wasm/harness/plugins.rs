@@ -23,7 +23,11 @@ pub struct Plugins {
 
 impl Plugins {
     pub fn new(allow_on_headers_stop_iteration: bool) -> Self {
-        Self { list: RefCell::default(), current: Cell::new(PluginId(0)), allow_on_headers_stop_iteration }
+        Self {
+            list: RefCell::default(),
+            current: Cell::new(PluginId(0)),
+            allow_on_headers_stop_iteration,
+        }
     }
 
     /// The next plugin, not yet one of ours: its configuration may be refused.
@@ -41,7 +45,9 @@ impl Plugins {
 
     pub fn current_configuration(&self) -> Option<Vec<u8>> {
         let list = self.list.borrow();
-        list.iter().find(|plugin| plugin.id == self.current.get()).map(|plugin| plugin.configuration.clone())
+        list.iter()
+            .find(|plugin| plugin.id == self.current.get())
+            .map(|plugin| plugin.configuration.clone())
     }
 
     /// New requests go to this one; the one it replaces drains.

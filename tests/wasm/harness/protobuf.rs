@@ -20,7 +20,8 @@ fn encode_value(value: &Value) -> Vec<u8> {
         Value::String(text) => field(3, text.as_bytes()),
         Value::Object(_) => field(5, &encode(value)),
         Value::Array(items) => {
-            let items: Vec<u8> = items.iter().flat_map(|item| field(1, &encode_value(item))).collect();
+            let items: Vec<u8> =
+                items.iter().flat_map(|item| field(1, &encode_value(item))).collect();
             field(6, &items)
         }
         // The loader keeps small integers and makes strings of all other numbers.

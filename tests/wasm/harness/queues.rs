@@ -39,6 +39,8 @@ impl Queues {
     /// Who has to be told about waiting messages, and of which queue.
     pub fn ready(&self) -> Vec<(VmId, u32, u32)> {
         let waiting = self.messages.iter().filter(|(_, queue)| !queue.is_empty());
-        waiting.filter_map(|(token, _)| self.owners.get(token).map(|(vm, root)| (*vm, *root, *token))).collect()
+        waiting
+            .filter_map(|(token, _)| self.owners.get(token).map(|(vm, root)| (*vm, *root, *token)))
+            .collect()
     }
 }

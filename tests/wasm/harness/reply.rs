@@ -40,7 +40,8 @@ impl LocalReply {
 
     /// Trailers only: a gRPC reply has no body, what was one becomes the message.
     pub fn as_grpc(&self) -> Headers {
-        let status = u32::try_from(self.grpc_status).unwrap_or_else(|_| grpc_status_of(self.status));
+        let status =
+            u32::try_from(self.grpc_status).unwrap_or_else(|_| grpc_status_of(self.status));
         let mut headers = Headers::new([(":status", "200"), ("content-type", "application/grpc")]);
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != "content-type") {
             headers.add(name, value);

@@ -42,12 +42,16 @@ pub fn post(path: &str, body: &str) -> Request {
 }
 
 pub fn grpc(path: &str) -> Request {
-    request("POST", path).header("content-type", "application/grpc").header("te", "trailers").body("\0\0\0\0\0")
+    request("POST", path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body("\0\0\0\0\0")
 }
 
 /// A request to the cluster `up`.
 pub fn request(method: &str, path: &str) -> Request {
-    let pseudo = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")];
+    let pseudo =
+        [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")];
     Request {
         headers: Headers::new(pseudo),
         body: Body::None,

@@ -24,7 +24,13 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let world = Rc::new(World::default());
-        Self { world, module: None, workers: 1, main_thread: false, allow_on_headers_stop_iteration: false }
+        Self {
+            world,
+            module: None,
+            workers: 1,
+            main_thread: false,
+            allow_on_headers_stop_iteration: false,
+        }
     }
 }
 
@@ -84,7 +90,8 @@ impl Setup {
     /// Envoy's order: the configuration is tried in a VM that is thrown away, then main thread and workers get theirs.
     pub fn boot(self, config: Config) -> Result<Host, Refused> {
         let module = self.module.unwrap_or_else(fusebox);
-        let module = imports::link(&module).unwrap_or_else(|missing| panic!("no host can load this module: {missing}"));
+        let module = imports::link(&module)
+            .unwrap_or_else(|missing| panic!("no host can load this module: {missing}"));
         let plugins = Plugins::new(self.allow_on_headers_stop_iteration);
         let host = Host::new(self.world, module, plugins);
         host.accept(config.bytes())?;

@@ -145,8 +145,10 @@ impl Stream {
     }
 
     pub fn is_grpc(&self) -> bool {
-        let content_type = self.request.value.as_ref().and_then(|headers| headers.text("content-type"));
-        content_type.is_some_and(|kind| kind == "application/grpc" || kind.starts_with("application/grpc+"))
+        let content_type =
+            self.request.value.as_ref().and_then(|headers| headers.text("content-type"));
+        content_type
+            .is_some_and(|kind| kind == "application/grpc" || kind.starts_with("application/grpc+"))
     }
 
     pub fn method(&self) -> Option<String> {

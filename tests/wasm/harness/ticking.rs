@@ -10,7 +10,7 @@ pub fn run_until(world: &World, target: u64) {
     deliver_queues(world);
     while let Some((due, vm, root)) = next_tick(world, target) {
         move_to(world, due);
-        vm.tick_root(root);
+        vm.tick_root(root, due);
         deliver_queues(world);
     }
     move_to(world, target);

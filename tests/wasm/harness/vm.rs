@@ -84,13 +84,28 @@ pub struct VmState {
 }
 
 impl VmState {
+    /// Who asks: the context that was called, or the one the guest says it speaks for.
+    pub fn context_id(&self) -> u32 {
+        if self.effective == 0 { self.current } else { self.effective }
+    }
+
     pub fn context(&mut self) -> Option<&mut Context> {
-        let id = if self.effective == 0 { self.current } else { self.effective };
+        let id = self.context_id();
         self.contexts.get_mut(&id)
     }
 
+    /// A stream may speak for its root.
+    pub fn root_id(&self) -> u32 {
+        let id = self.context_id();
+        match self.contexts.get(&id) {
+            Some(Context::Stream(stream)) => stream.borrow().root,
+            _ => id,
+        }
+    }
+
     pub fn root(&mut self) -> Option<&mut Root> {
-        match self.context() {
+        let id = self.root_id();
+        match self.contexts.get_mut(&id) {
             Some(Context::Root(root)) => Some(root),
             _ => None,
         }
@@ -119,7 +134,12 @@ pub struct Vm {
 
 impl Vm {
     /// Instantiates and initialises. The error is a trap in the start functions.
-    pub fn load(world: &Rc<World>, id: VmId, life: u32, module: &InstancePre<VmState>) -> Result<Self, String> {
+    pub fn load(
+        world: &Rc<World>,
+        id: VmId,
+        life: u32,
+        module: &InstancePre<VmState>,
+    ) -> Result<Self, String> {
         let state = VmState {
             world: world.clone(),
             id,
@@ -156,7 +176,8 @@ impl Vm {
             return Ok(None);
         };
         let function = function.typed::<P, R>(&self.store);
-        let function = function.unwrap_or_else(|error| panic!("{export} has another signature: {error}"));
+        let function =
+            function.unwrap_or_else(|error| panic!("{export} has another signature: {error}"));
         self.store.set_fuel(FUEL_PER_CALL).expect("fuel is on");
         self.state().current = context;
         self.state().effective = 0;

@@ -45,7 +45,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(id: VmId, world: &Rc<World>, plugins: &Rc<Plugins>, module: &InstancePre<VmState>) -> Self {
+    pub fn new(
+        id: VmId,
+        world: &Rc<World>,
+        plugins: &Rc<Plugins>,
+        module: &InstancePre<VmState>,
+    ) -> Self {
         let core = Rc::new_cyclic(|me| WorkerCore {
             me: me.clone(),
             id,
@@ -181,7 +186,12 @@ impl WorkerCore {
     }
 
     /// Calls into the guest, then does what the guest asked to be done afterwards.
-    pub fn enter<P: WasmParams, R: WasmResults>(&self, context: u32, export: &str, arguments: P) -> Result<Option<R>, Gone> {
+    pub fn enter<P: WasmParams, R: WasmResults>(
+        &self,
+        context: u32,
+        export: &str,
+        arguments: P,
+    ) -> Result<Option<R>, Gone> {
         match self.with_vm(|vm| vm.call(context, export, arguments))? {
             Ok(result) => {
                 self.run_deferred();
@@ -198,7 +208,10 @@ impl WorkerCore {
 
     fn run_deferred(&self) {
         let deferred = self.with_state(|state| std::mem::take(&mut state.deferred));
-        let me = Worker { core: self.me.upgrade().expect("a running VM is held by its worker"), plugin: None };
+        let me = Worker {
+            core: self.me.upgrade().expect("a running VM is held by its worker"),
+            plugin: None,
+        };
         let exchange = |stream: SharedStream| Exchange::of(&me, stream);
         for action in deferred.unwrap_or_default() {
             match action {
@@ -236,13 +249,16 @@ impl WorkerCore {
         due.min()
     }
 
-    /// The timer is set again once the tick is over, so an overdue tick comes once, however late.
-    pub fn tick_root(&self, id: u32) {
+    /// The timer is set again once the tick is over: an overdue tick comes once, however late.
+    pub fn tick_root(&self, id: u32, due: u64) {
         let _ = self.enter::<_, ()>(id, "proxy_on_tick", id);
         let now = self.world.clock.monotonic();
         let _ = self.with_state(|state| {
-            if let Some(Context::Root(root)) = state.contexts.get_mut(&id) {
-                root.tick_due = (root.tick_period > 0).then(|| now + root.tick_period);
+            if let Some(Context::Root(root)) = state.contexts.get_mut(&id)
+                && root.tick_due == Some(due)
+            {
+                let next = due + root.tick_period;
+                root.tick_due = Some(if next > now { next } else { now + root.tick_period });
             }
         });
     }
@@ -261,7 +277,8 @@ impl WorkerCore {
 
     pub fn cancel_calls(&self, of_context: impl Fn(u32) -> bool) {
         for call in self.world.calls.borrow_mut().iter_mut() {
-            let ours = call.vm == self.id && call.life == self.lives.get() && of_context(call.context);
+            let ours =
+                call.vm == self.id && call.life == self.lives.get() && of_context(call.context);
             if ours && call.state == CallState::Waiting {
                 call.state = CallState::Cancelled;
             }

@@ -6,7 +6,8 @@ use crate::harness::prelude::*;
 
 #[test]
 fn an_import_no_host_has_is_refused_by_name() {
-    let module = guest(r#"(module (import "env" "proxy_make_coffee" (func (param i32) (result i32))))"#);
+    let module =
+        guest(r#"(module (import "env" "proxy_make_coffee" (func (param i32) (result i32))))"#);
     let error = imports::link(&module).err().expect("no host makes coffee");
     assert!(error.contains("proxy_make_coffee"), "{error}");
 }
@@ -14,7 +15,9 @@ fn an_import_no_host_has_is_refused_by_name() {
 #[test]
 #[should_panic(expected = "no host can load this module")]
 fn a_module_that_cannot_be_linked_does_not_start() {
-    let module = guest(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32) (result i32))))"#);
+    let module = guest(
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32) (result i32))))"#,
+    );
     let _ = Host::setup().guest(module).boot(no_config());
 }
 
@@ -77,7 +80,10 @@ fn an_endless_loop_is_a_trap() {
 
 #[test]
 fn a_pointer_out_of_memory_is_a_status() {
-    let host = on_request("", "(call $say (call $get (i32.const -1) (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0)))");
+    let host = on_request(
+        "",
+        "(call $say (call $get (i32.const -1) (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0)))",
+    );
     host.request();
     assert_eq!(said(&host), ["6"]);
 }
@@ -94,7 +100,8 @@ fn lines_below_the_level_of_the_host_are_gone() {
 
 #[test]
 fn hostcalls_are_counted_by_import_and_worker() {
-    let host = on_request("", "(call $say (i32.const 1)) (call $say (call $wall (i32.const 16)))").workers(2);
+    let host = on_request("", "(call $say (i32.const 1)) (call $say (call $wall (i32.const 16)))")
+        .workers(2);
     let calls = host.hostcalls_during(|host| {
         host.request();
         host.worker(1).request();
@@ -113,12 +120,17 @@ fn a_call_is_recorded_and_answered_when_the_test_says_so() {
                                (i32.const 0) (i32.const 0) (i32.const 1000) (i32.const 16))))
       (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
         (call $say (local.get 1)) (call $say (local.get 2)))"#;
-    let pairs = Headers::new([(":method", "POST"), (":path", "/hook"), (":authority", "alerts.local")]).encode();
+    let pairs =
+        Headers::new([(":method", "POST"), (":path", "/hook"), (":authority", "alerts.local")])
+            .encode();
     let escaped: String = pairs.iter().map(|byte| format!("\\{byte:02x}")).collect();
     let host = host(&format!("alerts{escaped}"), &calls.replace("67", &pairs.len().to_string()));
     host.tick();
     let call = host.waiting_calls().pop().unwrap();
-    assert_eq!((call.cluster.as_str(), call.header(":path").unwrap().as_str()), ("alerts", "/hook"));
+    assert_eq!(
+        (call.cluster.as_str(), call.header(":path").unwrap().as_str()),
+        ("alerts", "/hook")
+    );
     host.answer_call(&call, 204);
     assert_eq!(said(&host), ["0", "1", "1"], "sent; then token 1 is answered with one header");
 

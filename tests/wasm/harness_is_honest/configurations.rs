@@ -86,7 +86,9 @@ fn the_main_thread_ticks_and_serves_nobody() {
 
 #[test]
 fn a_trap_while_configuring_is_a_refusal() {
-    let functions = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (unreachable))"#;
-    let refused = Host::setup().guest(module("", functions)).boot(no_config()).map(|_| ()).unwrap_err();
+    let functions =
+        r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (unreachable))"#;
+    let refused =
+        Host::setup().guest(module("", functions)).boot(no_config()).map(|_| ()).unwrap_err();
     assert!(refused.why.contains("unreachable"), "{refused:?}");
 }

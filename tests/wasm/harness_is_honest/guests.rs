@@ -45,7 +45,10 @@ pub fn module(texts: &str, functions: &str) -> wasmtime::Module {
 
 /// A host of one worker that runs such a module.
 pub fn host(texts: &str, functions: &str) -> Host {
-    Host::setup().guest(module(texts, functions)).boot(no_config()).expect("the guest takes any configuration")
+    Host::setup()
+        .guest(module(texts, functions))
+        .boot(no_config())
+        .expect("the guest takes any configuration")
 }
 
 /// One whose request headers callback is these instructions; it lets the request pass.
@@ -75,7 +78,10 @@ pub fn witness() -> Host {
     let tell = |(at, size): (u32, u32)| format!("(call $tell (i32.const {at}) (i32.const {size}))");
     let with_flag = |(at, size): (u32, u32)| {
         let last = at + size - 1;
-        format!("(i32.store8 (i32.const {last}) (i32.add (i32.const 48) (local.get 2))) {}", tell((at, size)))
+        format!(
+            "(i32.store8 (i32.const {last}) (i32.add (i32.const 48) (local.get 2))) {}",
+            tell((at, size))
+        )
     };
     let map = |map: u32, (at, size): (u32, u32)| {
         format!(

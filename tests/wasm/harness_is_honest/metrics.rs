@@ -4,7 +4,9 @@ use super::guests::{host, on_request, said};
 
 /// Defines `name` of this kind; its id is left at address 16.
 fn define(kind: u32) -> String {
-    format!("(call $say (call $define (i32.const {kind}) (i32.const 1024) (i32.const 4) (i32.const 16)))")
+    format!(
+        "(call $say (call $define (i32.const {kind}) (i32.const 1024) (i32.const 4) (i32.const 16)))"
+    )
 }
 
 fn increment(by: i64) -> String {

@@ -4,7 +4,9 @@ use super::guests::{on_request, said};
 
 /// Sets `key` to `value` with this cas and says the status.
 fn set(cas: &str) -> String {
-    format!("(call $say (call $set (i32.const 1024) (i32.const 3) (i32.const 1027) (i32.const 5) {cas}))")
+    format!(
+        "(call $say (call $set (i32.const 1024) (i32.const 3) (i32.const 1027) (i32.const 5) {cas}))"
+    )
 }
 
 /// Gets `key` and says the status; the cas is left at address 16.
@@ -49,9 +51,14 @@ fn the_cas_that_was_read_wins_once() {
 #[test]
 fn a_null_value_leaves_an_empty_one_with_a_live_cas() {
     let nothing = "(call $say (call $set (i32.const 1024) (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 0)))";
-    let host = on_request(TEXTS, &(nothing.to_owned() + GET + &set("(i32.const 999)") + &set(READ_CAS)));
+    let host =
+        on_request(TEXTS, &(nothing.to_owned() + GET + &set("(i32.const 999)") + &set(READ_CAS)));
     host.request();
-    assert_eq!(said(&host), ["0", "0", "8", "0"], "set, get, a set with a wrong cas, a set with the right one");
+    assert_eq!(
+        said(&host),
+        ["0", "0", "8", "0"],
+        "set, get, a set with a wrong cas, a set with the right one"
+    );
     assert_eq!(host.shared_keys(), ["key"]);
 }
 
@@ -97,7 +104,11 @@ fn another_worker_can_act_in_the_gap() {
         host.worker(1).request();
     });
     host.request();
-    assert_eq!(said(&host), ["0", "0", "0", "8"], "the first one gets, the second gets and sets, the first one loses");
+    assert_eq!(
+        said(&host),
+        ["0", "0", "0", "8"],
+        "the first one gets, the second gets and sets, the first one loses"
+    );
     assert_eq!(gap.count(), 1);
 }
 

@@ -58,6 +58,16 @@ fn grpc_ends_with_trailers_and_no_end_of_stream() {
 }
 
 #[test]
+fn envoy_speaks_grpc_to_grpc() {
+    let host = witness();
+    let exchange = host.send(grpc("/svc/Method")).ends_as(endings::no_healthy_upstream());
+    assert_eq!((exchange.status(), exchange.header("grpc-status").as_deref()), (200, Some("14")));
+    assert!(
+        said(&host).join(" | ").contains("response_headers 1 | 200 | no_healthy_upstream | log")
+    );
+}
+
+#[test]
 fn a_reply_of_an_earlier_filter_is_seen_in_the_log_callback_alone() {
     let host = witness();
     host.unseen(get("/"), endings::earlier_filter_abort());
@@ -129,7 +139,8 @@ fn a_header_value_may_be_any_bytes() {
 
 #[test]
 fn a_request_without_a_cluster_reaches_the_filter() {
-    let read = "(call $say (call $property (i32.const 1024) (i32.const 16) (i32.const 8) (i32.const 12)))";
+    let read =
+        "(call $say (call $property (i32.const 1024) (i32.const 16) (i32.const 8) (i32.const 12)))";
     let host = on_request("xds\\00cluster_name", read);
     assert!(host.send(get("/").without_cluster()).is_admitted());
     host.request();
@@ -148,7 +159,10 @@ fn a_new_route_shows_once_the_callback_is_over() {
     let exchange = host.send(get("/").reroutes_to("backup"));
     exchange.answered(200);
     assert_eq!(said(&host), ["up", "backup"]);
-    assert_eq!((exchange.route_clears(), exchange.request_header("x-r").as_deref()), (1, Some("x-r")));
+    assert_eq!(
+        (exchange.route_clears(), exchange.request_header("x-r").as_deref()),
+        (1, Some("x-r"))
+    );
 }
 
 #[test]
@@ -192,7 +206,10 @@ fn the_filters_own_reply_passes_its_own_response_callbacks() {
     let exchange = host.request();
     assert_eq!(said(&host), ["1", "no_entry", "2", "no_entry", "3", "no_entry"]);
     assert!(!exchange.is_admitted());
-    assert_eq!((exchange.status(), exchange.text().as_str(), exchange.origin()), (503, "no", Some(Origin::Filter)));
+    assert_eq!(
+        (exchange.status(), exchange.text().as_str(), exchange.origin()),
+        (503, "no", Some(Origin::Filter))
+    );
     assert_eq!(exchange.header("content-type").as_deref(), Some("text/plain"));
 
     let grpc = host.send(grpc("/svc/Method"));
@@ -239,7 +256,8 @@ fn a_filter_that_pauses_at_headers_gets_no_body() {
 
 #[test]
 fn unless_the_plugin_asks_for_it() {
-    let setup = Host::setup().guest(super::guests::module("", PAUSES)).allow_on_headers_stop_iteration();
+    let setup =
+        Host::setup().guest(super::guests::module("", PAUSES)).allow_on_headers_stop_iteration();
     let host = setup.boot(no_config()).unwrap();
     let exchange = host.send(post("/", "12345"));
     assert!(exchange.is_admitted());

@@ -8,7 +8,17 @@ use crate::harness::calls::{CallState, HttpCall};
 use crate::harness::vm::VmState;
 
 pub fn link(linker: &mut Linker<VmState>) {
-    import!(linker, proxy_http_call, |guest, cluster: u32, cluster_len: u32, headers: u32, headers_len: u32, body: u32, body_len: u32, trailers: u32, trailers_len: u32, timeout: u32, token: u32| {
+    import!(linker, proxy_http_call, |guest,
+                                      cluster: u32,
+                                      cluster_len: u32,
+                                      headers: u32,
+                                      headers_len: u32,
+                                      body: u32,
+                                      body_len: u32,
+                                      trailers: u32,
+                                      trailers_len: u32,
+                                      timeout: u32,
+                                      token: u32| {
         let cluster = guest.text(cluster, cluster_len)?;
         let headers = guest.pairs(headers, headers_len)?;
         let body = guest.bytes(body, body_len)?;
@@ -26,7 +36,7 @@ pub fn link(linker: &mut Linker<VmState>) {
         let state = guest.state();
         state.last_call_token += 1;
         let new = state.last_call_token;
-        let context = if state.effective == 0 { state.current } else { state.effective };
+        let context = state.context_id();
         world.calls.borrow_mut().push(HttpCall {
             vm: state.id,
             life: state.life,

@@ -43,7 +43,11 @@ pub fn link(module: &Module) -> Result<InstancePre<VmState>, String> {
 }
 
 /// Counts the call, runs it, and turns a fault into what the guest sees.
-fn serve(mut caller: Caller<'_, VmState>, name: &'static str, body: impl FnOnce(&mut Guest<'_>) -> Answer) -> wasmtime::Result<u32> {
+fn serve(
+    mut caller: Caller<'_, VmState>,
+    name: &'static str,
+    body: impl FnOnce(&mut Guest<'_>) -> Answer,
+) -> wasmtime::Result<u32> {
     let state = caller.data_mut();
     state.world.ledger.borrow_mut().count(state.id, name);
     match body(&mut Guest::new(caller)) {

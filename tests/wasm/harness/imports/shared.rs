@@ -12,14 +12,24 @@ pub fn link(linker: &mut Linker<VmState>) {
 }
 
 fn data(linker: &mut Linker<VmState>) {
-    import!(linker, proxy_get_shared_data, |guest, key: u32, key_len: u32, value: u32, value_len: u32, cas: u32| {
+    import!(linker, proxy_get_shared_data, |guest,
+                                            key: u32,
+                                            key_len: u32,
+                                            value: u32,
+                                            value_len: u32,
+                                            cas: u32| {
         let key = guest.text(key, key_len)?;
         guest.state().read_keys.insert(key.clone());
         let (bytes, current) = guest.state().world.shared_data.borrow().get(&key)?;
         guest.give(&bytes, value, value_len)?;
         guest.write(cas, &current.to_le_bytes())
     });
-    import!(linker, proxy_set_shared_data, |guest, key: u32, key_len: u32, value: u32, value_len: u32, cas: u32| {
+    import!(linker, proxy_set_shared_data, |guest,
+                                            key: u32,
+                                            key_len: u32,
+                                            value: u32,
+                                            value_len: u32,
+                                            cas: u32| {
         let key = guest.text(key, key_len)?;
         let value = guest.bytes(value, value_len)?;
         let world = guest.state().world.clone();
@@ -34,14 +44,19 @@ fn queues(linker: &mut Linker<VmState>) {
     import!(linker, proxy_register_shared_queue, |guest, name: u32, name_len: u32, token: u32| {
         let name = guest.text(name, name_len)?;
         let state = guest.state();
-        let new = state.world.queues.borrow_mut().register(&name, state.id, state.current);
+        let root = state.root_id();
+        let new = state.world.queues.borrow_mut().register(&name, state.id, root);
         guest.write(token, &new.to_le_bytes())
     });
-    import!(linker, proxy_resolve_shared_queue, |guest, _vm: u32, _vm_len: u32, name: u32, name_len: u32, token: u32| {
-        let name = guest.text(name, name_len)?;
-        let found = guest.state().world.queues.borrow().resolve(&name)?;
-        guest.write(token, &found.to_le_bytes())
-    });
+    import!(
+        linker,
+        proxy_resolve_shared_queue,
+        |guest, _vm: u32, _vm_len: u32, name: u32, name_len: u32, token: u32| {
+            let name = guest.text(name, name_len)?;
+            let found = guest.state().world.queues.borrow().resolve(&name)?;
+            guest.write(token, &found.to_le_bytes())
+        }
+    );
     import!(linker, proxy_enqueue_shared_queue, |guest, token: u32, value: u32, value_len: u32| {
         let message = guest.bytes(value, value_len)?;
         Ok(guest.state().world.queues.borrow_mut().enqueue(token, message)?)

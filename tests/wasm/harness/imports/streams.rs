@@ -21,15 +21,20 @@ pub fn link(linker: &mut Linker<VmState>) {
 }
 
 fn read_maps(linker: &mut Linker<VmState>) {
-    import!(linker, proxy_get_header_map_value, |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
-        let key = guest.text(key, key_len)?;
-        let logging = guest.state().stream().is_some_and(|stream| stream.borrow().logging);
-        // In the log callback a map that never was is merely empty.
-        let absent = if logging && map <= LAST_MAP { Status::NotFound } else { Status::BadArgument };
-        let found = readable(guest, map).ok_or(absent)?;
-        let found = found.get(&key).ok_or(Status::NotFound)?.to_vec();
-        guest.give(&found, value, value_len)
-    });
+    import!(
+        linker,
+        proxy_get_header_map_value,
+        |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
+            let key = guest.text(key, key_len)?;
+            let logging = guest.state().stream().is_some_and(|stream| stream.borrow().logging);
+            // In the log callback a map that never was is merely empty.
+            let absent =
+                if logging && map <= LAST_MAP { Status::NotFound } else { Status::BadArgument };
+            let found = readable(guest, map).ok_or(absent)?;
+            let found = found.get(&key).ok_or(Status::NotFound)?.to_vec();
+            guest.give(&found, value, value_len)
+        }
+    );
     // All of a map that is not there are no headers at all: unlike one header, this is no error.
     import!(linker, proxy_get_header_map_pairs, |guest, map: u32, value: u32, value_len: u32| {
         if map > LAST_MAP {
@@ -45,14 +50,22 @@ fn change_maps(linker: &mut Linker<VmState>) {
         let pairs = guest.pairs(pairs, len)?;
         change(guest, map, |headers| *headers = pairs)
     });
-    import!(linker, proxy_replace_header_map_value, |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
-        let (key, value) = (guest.text(key, key_len)?, guest.bytes(value, value_len)?);
-        change(guest, map, |headers| headers.set(&key, &value))
-    });
-    import!(linker, proxy_add_header_map_value, |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
-        let (key, value) = (guest.text(key, key_len)?, guest.bytes(value, value_len)?);
-        change(guest, map, |headers| headers.add(&key, &value))
-    });
+    import!(
+        linker,
+        proxy_replace_header_map_value,
+        |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
+            let (key, value) = (guest.text(key, key_len)?, guest.bytes(value, value_len)?);
+            change(guest, map, |headers| headers.set(&key, &value))
+        }
+    );
+    import!(
+        linker,
+        proxy_add_header_map_value,
+        |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
+            let (key, value) = (guest.text(key, key_len)?, guest.bytes(value, value_len)?);
+            change(guest, map, |headers| headers.add(&key, &value))
+        }
+    );
     import!(linker, proxy_remove_header_map_value, |guest, map: u32, key: u32, key_len: u32| {
         let key = guest.text(key, key_len)?;
         change(guest, map, |headers| headers.remove(&key))
@@ -80,26 +93,34 @@ fn change(guest: &mut Guest<'_>, map: u32, change: impl FnOnce(&mut Headers)) ->
 }
 
 fn buffers(linker: &mut Linker<VmState>) {
-    import!(linker, proxy_get_buffer_bytes, |guest, buffer: u32, start: u32, len: u32, value: u32, value_len: u32| {
-        let bytes = buffer_bytes(guest, buffer)?;
-        let start = (start as usize).min(bytes.len());
-        let end = start.saturating_add(len as usize).min(bytes.len());
-        // Envoy writes no pointer at all when there is nothing to hand over.
-        match &bytes[start..end] {
-            [] => Ok(()),
-            part => guest.give(part, value, value_len),
+    import!(
+        linker,
+        proxy_get_buffer_bytes,
+        |guest, buffer: u32, start: u32, len: u32, value: u32, value_len: u32| {
+            let bytes = buffer_bytes(guest, buffer)?;
+            let start = (start as usize).min(bytes.len());
+            let end = start.saturating_add(len as usize).min(bytes.len());
+            // Envoy writes no pointer at all when there is nothing to hand over.
+            match &bytes[start..end] {
+                [] => Ok(()),
+                part => guest.give(part, value, value_len),
+            }
         }
-    });
-    import!(linker, proxy_set_buffer_bytes, |guest, buffer: u32, start: u32, len: u32, value: u32, value_len: u32| {
-        let value = guest.bytes(value, value_len)?;
-        let stream = guest.state().stream().ok_or(Status::NotFound)?;
-        let mut stream = stream.borrow_mut();
-        let body = stream.body(buffer).ok_or(Status::NotFound)?;
-        let start = (start as usize).min(body.len());
-        let end = start.saturating_add(len as usize).min(body.len());
-        body.splice(start..end, value);
-        Ok(())
-    });
+    );
+    import!(
+        linker,
+        proxy_set_buffer_bytes,
+        |guest, buffer: u32, start: u32, len: u32, value: u32, value_len: u32| {
+            let value = guest.bytes(value, value_len)?;
+            let stream = guest.state().stream().ok_or(Status::NotFound)?;
+            let mut stream = stream.borrow_mut();
+            let body = stream.body(buffer).ok_or(Status::NotFound)?;
+            let start = (start as usize).min(body.len());
+            let end = start.saturating_add(len as usize).min(body.len());
+            body.splice(start..end, value);
+            Ok(())
+        }
+    );
 }
 
 fn buffer_bytes(guest: &mut Guest<'_>, buffer: u32) -> Result<Vec<u8>, Fault> {
@@ -118,13 +139,21 @@ fn buffer_bytes(guest: &mut Guest<'_>, buffer: u32) -> Result<Vec<u8>, Fault> {
 }
 
 fn properties(linker: &mut Linker<VmState>) {
-    import!(linker, proxy_get_property, |guest, path: u32, path_len: u32, value: u32, value_len: u32| {
+    import!(linker, proxy_get_property, |guest,
+                                         path: u32,
+                                         path_len: u32,
+                                         value: u32,
+                                         value_len: u32| {
         let path = guest.bytes(path, path_len)?;
         let stream = guest.state().stream().ok_or(Status::NotFound)?;
         let found = property::read(&stream.borrow(), &path).ok_or(Status::NotFound)?;
         guest.give(&found, value, value_len)
     });
-    import!(linker, proxy_set_property, |guest, path: u32, path_len: u32, value: u32, value_len: u32| {
+    import!(linker, proxy_set_property, |guest,
+                                         path: u32,
+                                         path_len: u32,
+                                         value: u32,
+                                         value_len: u32| {
         let (path, value) = (guest.bytes(path, path_len)?, guest.bytes(value, value_len)?);
         let stream = guest.state().stream().ok_or(Status::NotFound)?;
         stream.borrow_mut().filter_state.insert(path, value);
@@ -150,18 +179,30 @@ fn control(linker: &mut Linker<VmState>) {
         guest.state().deferred.push(Deferred::Close(stream));
         Ok(())
     });
-    import!(linker, proxy_send_local_response, |guest, status: u32, details: u32, details_len: u32, body: u32, body_len: u32, headers: u32, headers_len: u32, grpc_status: i32| {
-        let reply = LocalReply {
-            status: status as u16,
-            details: guest.text(details, details_len)?,
-            headers: guest.pairs(headers, headers_len)?,
-            body: guest.bytes(body, body_len)?,
-            grpc_status,
-        };
-        // From a root context this does nothing, and says it went well.
-        if let Some(stream) = guest.state().stream() {
-            guest.state().deferred.push(Deferred::Reply(stream, reply));
+    import!(
+        linker,
+        proxy_send_local_response,
+        |guest,
+         status: u32,
+         details: u32,
+         details_len: u32,
+         body: u32,
+         body_len: u32,
+         headers: u32,
+         headers_len: u32,
+         grpc_status: i32| {
+            let reply = LocalReply {
+                status: status as u16,
+                details: guest.text(details, details_len)?,
+                headers: guest.pairs(headers, headers_len)?,
+                body: guest.bytes(body, body_len)?,
+                grpc_status,
+            };
+            // From a root context this does nothing, and says it went well.
+            if let Some(stream) = guest.state().stream() {
+                guest.state().deferred.push(Deferred::Reply(stream, reply));
+            }
+            Ok(())
         }
-        Ok(())
-    });
+    );
 }

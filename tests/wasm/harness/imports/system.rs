@@ -20,12 +20,11 @@ pub fn link(linker: &mut Linker<VmState>) {
         guest.write(level, &current.to_le_bytes())
     });
     import!(linker, proxy_get_current_time_nanoseconds, |guest, time: u32| {
-        let now = guest.state().world.clock.wall();
+        let now = guest.state().world.clock.read_wall();
         guest.write(time, &now.to_le_bytes())
     });
     import!(linker, proxy_set_tick_period_milliseconds, |guest, period: u32| {
         let now = guest.state().world.clock.monotonic();
-        // Only a root context ticks.
         let root = guest.state().root().ok_or(Status::BadArgument)?;
         root.tick_period = u64::from(period) * 1_000_000;
         root.tick_due = (period > 0).then(|| now + root.tick_period);
@@ -41,7 +40,7 @@ pub fn link(linker: &mut Linker<VmState>) {
     });
     import!(linker, proxy_done, |guest| {
         let state = guest.state();
-        let id = if state.effective == 0 { state.current } else { state.effective };
+        let id = state.context_id();
         match state.contexts.get_mut(&id) {
             Some(Context::Root(root)) if root.waits_for_done => {
                 root.waits_for_done = false;
@@ -51,14 +50,18 @@ pub fn link(linker: &mut Linker<VmState>) {
             _ => Err(Status::NotFound.into()),
         }
     });
-    import!(linker, proxy_call_foreign_function, |guest, name: u32, name_len: u32, _a: u32, _al: u32, out: u32, out_len: u32| {
-        if guest.text(name, name_len)? != "clear_route_cache" {
-            return Err(Status::NotFound.into());
+    import!(
+        linker,
+        proxy_call_foreign_function,
+        |guest, name: u32, name_len: u32, _a: u32, _al: u32, out: u32, out_len: u32| {
+            if guest.text(name, name_len)? != "clear_route_cache" {
+                return Err(Status::NotFound.into());
+            }
+            let stream = guest.state().stream().ok_or(Status::BadArgument)?;
+            stream.borrow_mut().route_clears += 1;
+            guest.give(&[], out, out_len)
         }
-        let stream = guest.state().stream().ok_or(Status::BadArgument)?;
-        stream.borrow_mut().route_clears += 1;
-        guest.give(&[], out, out_len)
-    });
+    );
     clock_time_get(linker);
 }
 
@@ -70,11 +73,13 @@ fn clock_time_get(linker: &mut Linker<VmState>) {
     let define = |mut caller: Caller<'_, VmState>, clock: u32, _precision: u64, at: u32| {
         let world = caller.data_mut().world.clone();
         let now = match clock {
-            REALTIME => world.clock.wall(),
-            MONOTONIC => world.clock.monotonic(),
+            REALTIME => world.clock.read_wall(),
+            MONOTONIC => world.clock.read_monotonic(),
             _ => return Ok(EINVAL),
         };
         super::serve(caller, "clock_time_get", |guest| guest.write(at, &now.to_le_bytes()))
     };
-    linker.func_wrap("wasi_snapshot_preview1", "clock_time_get", define).expect("one definition per import");
+    linker
+        .func_wrap("wasi_snapshot_preview1", "clock_time_get", define)
+        .expect("one definition per import");
 }

@@ -1,0 +1,77 @@
+//! Nothing that comes in traps.
+
+use crate::harness::prelude::*;
+
+/// Whatever a damaged record says: it may reject.
+fn answer_if_admitted(exchange: &Exchange, status: u16) {
+    if exchange.is_admitted() {
+        exchange.answered(status);
+    }
+}
+
+#[test]
+fn header_values_that_are_not_utf_8_pass() {
+    let host = Host::with(config().status_at("/cb"));
+    let bytes = b"\xff\xfe".as_slice();
+    for request in [
+        get("/").header("x-bad", bytes),
+        get("/").header("content-type", bytes),
+        get("/").header(":path", bytes).without_cluster(),
+        get("/").header(":method", bytes).without_cluster(),
+    ] {
+        let exchange = assert_admitted!(host.send(request));
+        let answer = answer(200).header("x-bad", bytes).header("grpc-status", bytes);
+        assert!(exchange.answered_with(answer).trap().is_none());
+    }
+    let response = answer(200).header(":status", bytes);
+    assert!(host.request().answered_with(response).trap().is_none());
+}
+
+#[test]
+fn foreign_and_empty_bytes_under_our_keys_are_no_data() {
+    for foreign in [&b""[..], b"\x00", b"foreign", &[0xff; 4096]] {
+        let host = Host::with(config().trips_after(1)).workers(2);
+        host.worker(1).request().answered(200);
+        host.traffic(1, 503);
+        host.advance(millis(20));
+        assert!(host.damage_shared("fusebox/", |value| *value = foreign.to_vec()) >= 4);
+        host.advance(millis(50));
+        // Closed again, for want of a record; and it still works.
+        assert_admitted!(host.request()).answered(503);
+        host.advance(millis(50));
+        assert_rejected!(host.request());
+        assert_rejected!(host.worker(1).request());
+        assert!(host.counter("circuit_breaker.bad_records") > 0);
+        assert!(!host.worker(0).is_dead() && !host.worker(1).is_dead());
+    }
+}
+
+#[test]
+fn damaged_records_never_trap() {
+    for at in 0..80 {
+        let host = Host::with(config().trips_after(2)).workers(2);
+        host.traffic(1, 503);
+        host.damage_shared("circuit/", |value| {
+            let length = value.len();
+            value[at % length] ^= 0xff;
+        });
+        for (worker, status) in [(0, 503), (0, 503), (0, 503), (1, 200)] {
+            answer_if_admitted(&host.worker(worker).request(), status);
+        }
+        host.advance(secs(2));
+        answer_if_admitted(&host.request(), 200);
+        assert!(!host.worker(0).is_dead() && !host.worker(1).is_dead(), "byte {at}");
+    }
+}
+
+#[test]
+fn cluster_names_are_data() {
+    let host = Host::with(config().trips_after(1).status_at("/cb"));
+    for name in ["", " ", "a\"b\n", "é|*", "..", "a/b?c#d"] {
+        let exchange = host.send(get("/").to(name)).answered(503);
+        assert!(exchange.trap().is_none(), "{name:?}");
+    }
+    let reply = host.send(get("/cb").without_cluster());
+    assert!(reply.json()["circuit_breakers"].as_array().unwrap().len() >= 5);
+    assert!(host.logs_with("circuit=a\"b").is_empty());
+}

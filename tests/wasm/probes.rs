@@ -1,0 +1,145 @@
+//! Leases: whatever happens to a probe, the circuit finds its way on.
+
+use crate::harness::prelude::*;
+
+/// Half-open from now on; the lease of a probe is 5 s, the next wait 2 s.
+fn half_open() -> Host {
+    let host =
+        Host::with(config().trips_after(1).opens_for(secs(1)).probe_timeout(secs(5))).workers(2);
+    host.worker(1).request().answered(200);
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    host
+}
+
+#[test]
+fn a_probe_whose_client_leaves_gives_its_slot_back() {
+    for leaves in [endings::client_leaves(), endings::client_leaves_mid_body()] {
+        let host = half_open();
+        assert_admitted!(host.request()).ends_as(leaves);
+        assert_state(&host, "up", "half-open");
+        assert_admitted!(host.worker(1).request()).answered(200);
+        assert_state(&host, "up", "closed");
+    }
+}
+
+#[test]
+fn a_probe_whose_upstream_hangs_reopens_the_circuit_when_its_lease_runs_out() {
+    let host = half_open();
+    let probe = assert_admitted!(host.request());
+    host.advance(millis(4980));
+    assert_state(&host, "up", "half-open");
+    host.advance(millis(40));
+    assert_state(&host, "up", "open");
+    assert_eq!(host.counter("circuit_breaker.up.probe_timeouts"), 1);
+    assert_logged(&host, Level::Warn, &["from=half-open to=open reason=\"probe timed out\""]);
+    // Its late answer is nobody's.
+    probe.answered(200);
+    assert_state(&host, "up", "open");
+    assert_eq!(host.counter("circuit_breaker.up.stale_results"), 1);
+}
+
+#[test]
+fn a_probe_whose_worker_dies_reopens_the_circuit_too() {
+    let host = half_open();
+    assert_admitted!(host.request());
+    host.worker(0).kill();
+    host.advance(millis(5020));
+    assert_state(&host, "up", "open");
+    host.advance(secs(2));
+    assert_admitted!(host.worker(1).request()).answered(200);
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn half_open_never_outlives_its_leases_without_ticks_either() {
+    let host = half_open();
+    assert_admitted!(host.request());
+    host.advance_without_ticks(secs(5));
+    assert_rejected!(host.worker(1).request(), state = "open");
+}
+
+#[test]
+fn the_reply_of_a_later_filter_neither_closes_nor_reopens() {
+    for reply in [endings::unauthorized(), endings::rate_limited(), endings::fault_abort()] {
+        let host = half_open();
+        assert_admitted!(host.request()).ends_as(reply);
+        assert_state(&host, "up", "half-open");
+        assert_admitted!(host.request());
+    }
+}
+
+#[test]
+fn a_late_answer_of_an_older_generation_changes_nothing() {
+    let host = Host::with(config().trips_after(2).opens_for(secs(1)));
+    let (good, bad) = (host.request(), host.request());
+    host.traffic(2, 503);
+    host.advance(secs(1));
+    assert_admitted!(host.request());
+    good.answered(200);
+    assert_state(&host, "up", "half-open");
+    bad.answered(503);
+    assert_state(&host, "up", "half-open");
+    assert_eq!(host.counter("circuit_breaker.up.stale_results"), 2);
+}
+
+#[test]
+fn a_late_failure_of_the_first_life_does_not_count_in_the_next() {
+    let host = Host::with(config().trips_after(2).opens_for(secs(1)));
+    let late = host.request();
+    host.traffic(2, 503);
+    host.advance(secs(1));
+    host.request().answered(200);
+    host.traffic(1, 503);
+    late.answered(503);
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn a_long_stream_passes_a_second_after_good_headers() {
+    let host = half_open();
+    let stream = assert_admitted!(host.request()).headers(200).chunk("data: 1\n\n");
+    host.advance(millis(900));
+    assert_state(&host, "up", "half-open");
+    host.advance(millis(200));
+    assert_state(&host, "up", "closed");
+    stream.client_leaves();
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn bad_headers_do_not_save_a_probe_from_its_lease() {
+    let host = half_open();
+    let _stream = assert_admitted!(host.request()).headers(503);
+    host.advance(millis(5020));
+    assert_state(&host, "up", "open");
+}
+
+#[test]
+fn several_probes_go_out_and_several_must_succeed() {
+    let host =
+        Host::with(config().trips_after(1).opens_for(secs(1)).probes(3).successes(3)).workers(2);
+    host.worker(1).request().answered(200);
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let probes: Vec<_> = (0..3).map(|n| assert_admitted!(host.worker(n % 2).request())).collect();
+    assert_rejected!(host.request(), state = "half-open");
+    probes[0].answered(200);
+    probes[1].answered(200);
+    assert_state(&host, "up", "half-open");
+    probes[2].answered(200);
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn the_first_failure_of_several_probes_reopens() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)).probes(3).successes(3));
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let probes: Vec<_> = (0..3).map(|_| assert_admitted!(host.request())).collect();
+    probes[0].answered(200);
+    probes[1].answered(503);
+    assert_state(&host, "up", "open");
+    probes[2].answered(200);
+    assert_state(&host, "up", "open");
+}
