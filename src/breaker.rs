@@ -16,8 +16,8 @@
 //! * **half-open**: at most `probes` requests at a time are admitted, each on a lease; the others
 //!   are rejected.
 //!
-//! [`admit`] answers "may this request pass", [`settle`] takes the outcome of one that did, and
-//! [`lapse`] is what time alone brings about. Each maps `(policy, record, now, ...)` to a
+//! [`admit()`] answers "may this request pass", [`settle()`] takes the outcome of one that did, and
+//! [`lapse()`] is what time alone brings about. Each maps `(policy, record, now, ...)` to a
 //! [`Decision`]: an answer, and the next record where there is one.
 //!
 //! The rules, cited by number in the code:

@@ -178,11 +178,13 @@ pub(crate) mod tests {
     use super::*;
 
     type Race = Box<dyn FnMut(&Memory)>;
+    /// The bytes of each key with their cas.
+    type Keys = BTreeMap<String, (Vec<u8>, u32)>;
 
     /// Shared data with the rules of the real host.
     #[derive(Clone, Default)]
     pub(crate) struct Memory {
-        keys: Rc<RefCell<BTreeMap<String, (Vec<u8>, u32)>>>,
+        keys: Rc<RefCell<Keys>>,
         last: Rc<Cell<u32>>,
         /// Runs once before the next swap or creation.
         race: Rc<RefCell<Option<Race>>>,

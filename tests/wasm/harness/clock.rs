@@ -1,6 +1,6 @@
 //! Virtual time: a monotonic and a wall clock, which run together unless somebody steps the wall clock.
 //!
-//! It does not quite stand still in between: a guest that reads a clock twice reads two instants, as in a real host.
+//! It does not quite stand still in between: each reading takes a nanosecond, as a real one takes some.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Clock {
         self.wall.get()
     }
 
-    /// What a guest reads: a nanosecond later than whatever was read before.
+    /// What a guest reads.
     pub fn read_monotonic(&self) -> u64 {
         self.advance(Duration::from_nanos(1));
         self.monotonic()

@@ -13,8 +13,7 @@ const ARTIFACT: &str = "dist/fusebox.wasm";
 
 /// What an outer `cargo` or `make` leaves in the environment for the native build would corrupt the inner one: coverage
 /// flags do not exist on wasm32, and a job server's file descriptors are not inherited.
-const LEAKING: [&str; 10] = [
-    "RUSTC",
+const LEAKING: [&str; 9] = [
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_TARGET_DIR",
