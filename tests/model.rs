@@ -319,17 +319,23 @@ fn check(model: Workers, until: HasDiscoveries) -> impl Checker<Workers> {
     checker
 }
 
+fn workers(count: usize, probes: u8, writes: u32) -> Workers {
+    Workers { count, policy: policy(probes), is_broken: false, end: 3, in_flight: 1, writes }
+}
+
 #[test]
 fn two_workers_and_one_probe_keep_the_promises_in_every_interleaving() {
-    let model =
-        Workers { count: 2, policy: policy(1), is_broken: false, end: 3, in_flight: 1, writes: 5 };
-    check(model, HasDiscoveries::All).assert_properties();
+    check(workers(2, 1, 5), HasDiscoveries::All).assert_properties();
+}
+
+#[test]
+fn two_workers_and_two_probes_keep_the_promises_in_every_interleaving() {
+    check(workers(2, 2, 5), HasDiscoveries::All).assert_properties();
 }
 
 #[test]
 fn a_store_that_swaps_blindly_is_caught() {
-    let model =
-        Workers { count: 2, policy: policy(1), is_broken: true, end: 3, in_flight: 1, writes: 5 };
+    let model = Workers { is_broken: true, ..workers(2, 1, 5) };
     for property in ["at most `probes` live probes", "a transition is told once"] {
         let until = HasDiscoveries::AnyOf([property].into());
         assert!(check(model, until).discovery(property).is_some(), "not caught: {property}");
