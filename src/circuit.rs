@@ -223,9 +223,12 @@ impl Circuit {
         }
     }
 
-    /// Closed with no run of failures: nothing here depends on the exact time.
+    /// Closed, and every failure followed by a success: nothing here depends on the exact time.
     fn is_quiet(&self) -> bool {
-        matches!(self.snapshot.phase, Phase::Closed { run, .. } if run.count() == 0)
+        match &self.snapshot.phase {
+            Phase::Closed { run, .. } => run.after(self.successes.last).count() == 0,
+            _ => false,
+        }
     }
 
     /// Rule 9: what the snapshot allows when the store does not answer.

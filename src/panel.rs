@@ -377,15 +377,20 @@ impl<H: Host> Panel<H> {
 /// Finding and making circuits.
 impl<H: Host> Panel<H> {
     fn open_known(&mut self) {
+        // Read first: what changes from here on is news.
+        if let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) {
+            self.seen = pulse.sequence();
+        }
+        for (slot, tenant) in self.load_index().tenants() {
+            let policy = self.config.policy(&tenant.name);
+            if policy.mode != Mode::Off {
+                let seat = self.install(&tenant.name, slot, policy);
+                self.seats.insert(tenant.name.clone().into_bytes(), Seat::Guarded(seat));
+            }
+        }
         let named: Vec<String> = self.config.named().map(str::to_owned).collect();
         for name in named {
             self.seat(name.as_bytes());
-        }
-        for (_, tenant) in self.load_index().tenants() {
-            self.seat(tenant.name.as_bytes());
-        }
-        if let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) {
-            self.seen = pulse.sequence();
         }
         self.tell_others();
         self.report_faults();
@@ -511,7 +516,7 @@ impl<H: Host> Panel<H> {
 
     fn longest_idle(&self) -> Option<(u16, String)> {
         let index = self.load_index();
-        let published = self.ledger.last_successes(&self.store);
+        let published = self.ledger.others(&self.store);
         let mine: HashMap<Owner, Timestamp> = self
             .circuits
             .iter()
@@ -528,7 +533,7 @@ impl<H: Host> Panel<H> {
             let seen = [
                 Some(tenant.since),
                 failed,
-                published.get(&owner).copied(),
+                published.last_success(owner),
                 mine.get(&owner).copied(),
             ];
             seen.into_iter().flatten().max()
@@ -548,6 +553,7 @@ impl<H: Host> Panel<H> {
         let host = self.store.shared();
         guarded.metrics.add(host, Metric::Successes, guarded.unreported.into());
         self.seats.remove(guarded.name.as_bytes());
+        self.ledger.erase(seat);
         self.with_news.retain(|with_news| *with_news != seat);
         self.half_open.retain(|half_open| *half_open != seat);
     }

@@ -68,6 +68,15 @@ impl Ledger {
         self.has_news = true;
     }
 
+    /// Empties the entry at `position`: its circuit is another cluster's from now on.
+    pub(super) fn erase(&mut self, position: usize) {
+        let start = position.saturating_mul(ENTRY_BYTES);
+        if let Some(entry) = self.entries.get_mut(start..start.saturating_add(ENTRY_BYTES)) {
+            entry.fill(0);
+            self.has_news = true;
+        }
+    }
+
     /// Publishes what is new, or a sign of life.
     pub(super) fn publish<S: SharedData>(&mut self, store: &Store<S>, now: Timestamp) {
         let last_beat = self.claim.as_ref().map(|claim| claim.header.beat);
@@ -100,31 +109,26 @@ impl Ledger {
         generation: u32,
         now: Timestamp,
     ) -> Evidence {
-        self.others(store)
+        let of_owner = self
+            .ledgers(store)
             .filter_map(|ledger| entries(&ledger).find(|(whose, _)| *whose == owner))
-            .filter(|(_, successes)| successes.generation == generation)
-            .fold(Evidence::ALONE, |known, (_, successes)| {
-                known.merged(Evidence::of(&successes.windows, successes.last, now))
-            })
+            .map(|(_, successes)| successes);
+        evidence(of_owner, generation, now)
     }
 
-    /// When the other workers last saw a success, by circuit.
-    pub(super) fn last_successes<S: SharedData>(
-        &self,
-        store: &Store<S>,
-    ) -> HashMap<Owner, Timestamp> {
-        let mut latest = HashMap::new();
-        for ledger in self.others(store) {
+    /// What the other workers know of all circuits.
+    pub(super) fn others<S: SharedData>(&self, store: &Store<S>) -> Others {
+        let mut others: HashMap<Owner, Vec<Successes>> = HashMap::new();
+        for ledger in self.ledgers(store) {
             for (owner, successes) in entries(&ledger) {
-                let last = latest.entry(owner).or_default();
-                *last = successes.last.unwrap_or_default().max(*last);
+                others.entry(owner).or_default().push(successes);
             }
         }
-        latest
+        Others(others)
     }
 
     /// The other workers' ledgers. Numbers are given out without gaps.
-    fn others<S: SharedData>(&self, store: &Store<S>) -> impl Iterator<Item = Vec<u8>> {
+    fn ledgers<S: SharedData>(&self, store: &Store<S>) -> impl Iterator<Item = Vec<u8>> {
         let own = self.claim.as_ref().map(|claim| claim.number);
         (0..MAX_WORKERS)
             .map_while(move |number| {
@@ -164,6 +168,37 @@ impl Value for Header {
         (from.u8()? == VERSION).then_some(())?;
         Some(Self { beat: from.time()? })
     }
+}
+
+/// The other workers' successes by circuit.
+#[derive(Debug, Default)]
+pub(super) struct Others(HashMap<Owner, Vec<Successes>>);
+
+impl Others {
+    pub(super) fn evidence(&self, owner: Owner, generation: u32, now: Timestamp) -> Evidence {
+        evidence(self.of(owner), generation, now)
+    }
+
+    /// In whichever generation.
+    pub(super) fn last_success(&self, owner: Owner) -> Option<Timestamp> {
+        self.of(owner).filter_map(|successes| successes.last).max()
+    }
+
+    fn of(&self, owner: Owner) -> impl Iterator<Item = Successes> {
+        self.0.get(&owner).into_iter().flatten().copied()
+    }
+}
+
+fn evidence(
+    successes: impl Iterator<Item = Successes>,
+    generation: u32,
+    now: Timestamp,
+) -> Evidence {
+    successes
+        .filter(|successes| successes.generation == generation)
+        .fold(Evidence::ALONE, |known, successes| {
+            known.merged(Evidence::of(&successes.windows, successes.last, now))
+        })
 }
 
 /// The entries of a ledger. Bytes that are no ledger have none.
@@ -225,6 +260,20 @@ mod tests {
         assert_eq!((known.ratio.successes, known.last_success), (320, Some(at(1))));
         assert_eq!(workers[0].peers(&store, OWNER, 1, at(2)).ratio.successes, 0);
         assert_eq!(workers[0].peers(&store, Owner(8), 0, at(2)).ratio.successes, 0);
+    }
+
+    #[test]
+    fn an_erased_entry_is_nobodys() {
+        let store = Store::new(Memory::default());
+        let mut worker = ledger();
+        worker.note(0, OWNER, &successes(7, at(1)));
+        worker.publish(&store, at(1));
+        assert_eq!(ledger().others(&store).evidence(OWNER, 0, at(2)).ratio.successes, 7);
+        assert_eq!(ledger().others(&store).last_success(OWNER), Some(at(1)));
+        worker.erase(0);
+        worker.publish(&store, at(2));
+        assert_eq!(ledger().others(&store).evidence(OWNER, 0, at(2)), Evidence::ALONE);
+        assert_eq!(ledger().others(&store).last_success(OWNER), None);
     }
 
     #[test]

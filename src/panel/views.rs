@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::index::owner_of;
+use super::ledger::Others;
 use super::{Host, Panel, Seat};
 use crate::breaker::{Phase, Record, State, Tally, TripReason};
 use crate::config::Mode;
@@ -32,27 +33,38 @@ pub struct View {
 }
 
 impl<H: Host> Panel<H> {
-    /// Every circuit there is, and those configured by name that are off, in order of their names.
+    /// Every circuit there is, and those configured by name that have no slot, in order of their
+    /// names.
     pub fn views(&mut self) -> Vec<View> {
-        let mut names: BTreeSet<String> = self.config.named().map(str::to_owned).collect();
-        names.extend(self.load_index().tenants().map(|(_, tenant)| tenant.name.clone()));
-        names.into_iter().filter_map(|name| self.view(&name)).collect()
+        let index = self.load_index();
+        let mut names: BTreeSet<&str> = index.tenants().map(|(_, t)| t.name.as_str()).collect();
+        let named: Vec<String> = self.config.named().map(str::to_owned).collect();
+        names.extend(named.iter().map(String::as_str));
+        let others = self.ledger.others(&self.store);
+        let slots = index.by_name();
+        names
+            .into_iter()
+            .filter_map(|name| self.view_with(name, slots.contains_key(name), &others))
+            .collect()
     }
 
     /// One circuit; `None` where it is unknown.
     pub fn view(&mut self, name: &str) -> Option<View> {
+        let others = self.ledger.others(&self.store);
+        self.view_with(name, self.load_index().slot_of(name).is_some(), &others)
+    }
+
+    fn view_with(&mut self, name: &str, has_slot: bool, others: &Others) -> Option<View> {
         // A look must not give out a slot: only those that have one are looked up.
-        if self.load_index().slot_of(name).is_some()
-            && let Seat::Guarded(seat) = self.seat(name.as_bytes())
-        {
+        if has_slot && let Seat::Guarded(seat) = self.seat(name.as_bytes()) {
             self.refresh(seat);
-            return self.view_of(seat);
+            return self.view_of(seat, others);
         }
         let is_named = self.config.named().any(|named| named == name);
         is_named.then(|| self.view_of_off(name))
     }
 
-    fn view_of(&self, seat: usize) -> Option<View> {
+    fn view_of(&self, seat: usize, others: &Others) -> Option<View> {
         let guarded = self.circuits.get(seat)?.as_ref()?;
         let host = self.store.shared();
         let now = host.monotonic();
@@ -61,12 +73,7 @@ impl<H: Host> Panel<H> {
         let tally = match record.phase {
             Phase::Closed { windows, run, .. } => {
                 let own = guarded.circuit.evidence(now);
-                let all = own.merged(self.ledger.peers(
-                    &self.store,
-                    record.owner,
-                    record.generation,
-                    now,
-                ));
+                let all = own.merged(others.evidence(record.owner, record.generation, now));
                 let run = run.after(all.last_success).count();
                 guarded.policy.breaker.trip.shown(run, windows.longest(now).plus(all.longest))
             }
