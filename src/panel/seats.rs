@@ -1,0 +1,202 @@
+//! Finding the circuit of a cluster, or making it: a slot in the shared index, a record, metrics.
+
+use std::collections::HashMap;
+use std::mem;
+use std::rc::Rc;
+
+use super::index::{Index, MAX_NAME_BYTES, Tenant, owner_of};
+use super::pulse::{Change, Pulse};
+use super::{Guarded, Host, Panel, Protocol, Seat};
+use crate::breaker::{Decision, Lapsed, Owner, Record, State};
+use crate::circuit::{Circuit, Evicted, Place};
+use crate::config::{CircuitPolicy, Mode};
+use crate::metrics::{CircuitMetrics, Metric};
+use crate::time::Timestamp;
+
+impl<H: Host> Panel<H> {
+    pub(super) fn open_known(&mut self) {
+        // Read first: what changes from here on is news.
+        if let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) {
+            self.seen = pulse.sequence();
+        }
+        for (slot, tenant) in self.load_index().tenants() {
+            let policy = self.config.policy(&tenant.name);
+            if policy.mode != Mode::Off {
+                let seat = self.install(&tenant.name, slot, policy);
+                self.seats.insert(tenant.name.clone().into_bytes(), Seat::Guarded(seat));
+            }
+        }
+        let named: Vec<String> = self.config.named().map(str::to_owned).collect();
+        for name in named {
+            self.seat(name.as_bytes());
+        }
+        self.tell_others();
+        self.report_faults();
+    }
+
+    pub(super) fn seat(&mut self, cluster: &[u8]) -> Seat {
+        if let Some(seat) = self.seats.get(cluster) {
+            return *seat;
+        }
+        let seat = self.find_seat(cluster);
+        // Off and untracked names are only remembered for speed.
+        if self.seats.len() > 4 * usize::from(self.config.max_circuits) {
+            self.seats.retain(|_, seat| matches!(seat, Seat::Guarded(_)));
+        }
+        self.seats.insert(cluster.to_vec(), seat);
+        seat
+    }
+
+    fn find_seat(&mut self, cluster: &[u8]) -> Seat {
+        let Ok(name) = str::from_utf8(cluster) else {
+            return Seat::Off;
+        };
+        let policy = self.config.policy(name);
+        if policy.mode == Mode::Off {
+            return Seat::Off;
+        }
+        match self.slot(name) {
+            Some(slot) => Seat::Guarded(self.install(name, slot, policy)),
+            None => {
+                self.has_untracked = true;
+                Seat::Untracked
+            }
+        }
+    }
+
+    fn install(&mut self, name: &str, slot: u16, policy: Rc<CircuitPolicy>) -> usize {
+        let key = Rc::from(self.key(&format!("circuit/{slot}")));
+        let place = Place { key, owner: owner_of(name) };
+        let mut circuit = Circuit::new(place.clone(), policy.breaker, self.epoch);
+        if circuit.refresh(&self.store) == Err(Evicted) {
+            self.claim(&place, &policy);
+        }
+        let metrics = CircuitMetrics::define(self.store.shared(), name);
+        metrics.set_state(self.store.shared(), circuit.snapshot().state());
+        let guarded = Guarded {
+            name: Rc::from(name),
+            slot,
+            policy,
+            circuit,
+            metrics,
+            protocol: Protocol::Unknown,
+            unreported: 0,
+        };
+        let seat = self.circuits.iter().position(Option::is_none).unwrap_or(self.circuits.len());
+        match self.circuits.get_mut(seat) {
+            Some(free) => *free = Some(guarded),
+            None => self.circuits.push(Some(guarded)),
+        }
+        self.tell(seat, Lapsed::default(), None);
+        seat
+    }
+
+    /// Begins the record of a slot again that the index has given to another cluster than the
+    /// record names.
+    fn claim(&self, place: &Place, policy: &CircuitPolicy) {
+        // Where it fails the next update finds the other owner and looks the circuit up again.
+        let _ = self.store.update(&place.key, |found| match found {
+            Some(record) if record.owner == place.owner => Decision::unchanged(()),
+            _ => {
+                let next = Record::new(place.owner, self.epoch, &policy.breaker.trip);
+                Decision::write((), next)
+            }
+        });
+    }
+
+    /// The slot of a name: the one it has, a free one, or that of the longest-idle closed circuit.
+    fn slot(&mut self, name: &str) -> Option<u16> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+            return None;
+        }
+        let most = self.config.max_circuits;
+        let tenant = Tenant { name: name.to_owned(), since: self.clock.latest() };
+        let placed = self.store.change(&self.key("index"), |found: Option<&Index>| {
+            let index = found.cloned().unwrap_or_default();
+            if let Some(slot) = index.slot_of(name) {
+                return ((Some(slot), false), None);
+            }
+            match index.with(tenant.clone(), most) {
+                Some((slot, next)) => ((Some(slot), true), Some(next)),
+                None => ((None, false), None),
+            }
+        });
+        match placed {
+            Ok(((Some(slot), is_new), _)) => {
+                if is_new {
+                    self.untold.push(Change::Index);
+                }
+                Some(slot)
+            }
+            Ok(((None, _), _)) => self.evict_for(tenant),
+            Err(_) => None,
+        }
+    }
+
+    fn evict_for(&mut self, tenant: Tenant) -> Option<u16> {
+        if !mem::take(&mut self.may_evict) {
+            return None;
+        }
+        let (slot, former) = self.longest_idle()?;
+        let evicted = self.store.change(&self.key("index"), |found: Option<&Index>| {
+            let next = found.and_then(|index| index.with_instead(tenant.clone(), slot, &former));
+            (next.is_some(), next)
+        });
+        if !matches!(evicted, Ok((true, _))) {
+            return None;
+        }
+        self.untold.push(Change::Index);
+        if let Some(Seat::Guarded(seat)) = self.seats.get(former.as_bytes()) {
+            self.forget(*seat);
+        }
+        Some(slot)
+    }
+
+    fn longest_idle(&self) -> Option<(u16, String)> {
+        let index = self.load_index();
+        let published = self.ledger.others(&self.store);
+        let mine: HashMap<Owner, Timestamp> = self
+            .circuits
+            .iter()
+            .flatten()
+            .filter_map(|guarded| Some((guarded.circuit.owner(), guarded.circuit.last_success()?)))
+            .collect();
+        let idle_since = |slot: u16, tenant: &Tenant| {
+            let owner = owner_of(&tenant.name);
+            let record = self.store.load::<Record>(&self.key(&format!("circuit/{slot}"))).ok()?;
+            if record.is_some_and(|record| record.state() != State::Closed) {
+                return None;
+            }
+            let failed = record.and_then(|record| record.last_failure);
+            let seen = [
+                Some(tenant.since),
+                failed,
+                published.last_success(owner),
+                mine.get(&owner).copied(),
+            ];
+            seen.into_iter().flatten().max()
+        };
+        index
+            .tenants()
+            .filter_map(|(slot, tenant)| Some((idle_since(slot, tenant)?, slot, tenant)))
+            .min_by_key(|(since, ..)| *since)
+            .map(|(_, slot, tenant)| (slot, tenant.name.clone()))
+    }
+
+    /// Drops a circuit whose slot belongs to another cluster: it is looked up again when needed.
+    pub(super) fn forget(&mut self, seat: usize) {
+        let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::take) else {
+            return;
+        };
+        let host = self.store.shared();
+        guarded.metrics.add(host, Metric::Successes, guarded.unreported.into());
+        self.seats.remove(guarded.name.as_bytes());
+        self.ledger.erase(seat);
+        self.with_news.retain(|with_news| *with_news != seat);
+        self.half_open.retain(|half_open| *half_open != seat);
+    }
+
+    pub(super) fn load_index(&self) -> Index {
+        self.store.load(&self.key("index")).ok().flatten().unwrap_or_default()
+    }
+}

@@ -1,0 +1,144 @@
+//! Keeping this worker in step with the others.
+
+use std::mem;
+
+use super::pulse::{Change, News, Pulse};
+use super::{Host, Panel, Seat};
+use crate::breaker::Lapsed;
+use crate::circuit::Evicted;
+use crate::metrics::{Metric, ProxyMetric};
+use crate::time::Timestamp;
+
+impl<H: Host> Panel<H> {
+    /// Keeps this worker in step with the others. Runs every tick.
+    pub fn sync(&mut self) {
+        let now = self.clock.read(self.store.shared());
+        self.read_pulse();
+        self.refresh_one();
+        self.end_leases(now);
+        self.publish(now);
+        self.tell_others();
+        self.release_untracked();
+        self.report_faults();
+    }
+
+    fn read_pulse(&mut self) {
+        let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) else {
+            return;
+        };
+        if pulse.sequence() == self.seen {
+            return;
+        }
+        let news = pulse.since(self.seen);
+        self.seen = pulse.sequence();
+        match news {
+            News::Changes(changes) => {
+                if changes.contains(&Change::Index) {
+                    self.drop_evicted();
+                }
+                for seat in 0..self.circuits.len() {
+                    let slot = self.circuits.get(seat).and_then(Option::as_ref).map(|g| g.slot);
+                    if slot.is_some_and(|slot| changes.contains(&Change::Circuit(slot))) {
+                        self.refresh(seat);
+                    }
+                }
+            }
+            News::Unknown => {
+                self.drop_evicted();
+                (0..self.circuits.len()).for_each(|seat| self.refresh(seat));
+            }
+        }
+    }
+
+    /// A change whose maker died before telling is found here, late but surely.
+    fn refresh_one(&mut self) {
+        if self.circuits.is_empty() {
+            return;
+        }
+        self.next_refresh = (self.next_refresh + 1) % self.circuits.len();
+        self.refresh(self.next_refresh);
+    }
+
+    pub(super) fn refresh(&mut self, seat: usize) {
+        let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
+            return;
+        };
+        let before = guarded.circuit.snapshot().generation;
+        if guarded.circuit.refresh(&self.store) == Err(Evicted) {
+            return self.forget(seat);
+        }
+        if guarded.circuit.snapshot().generation != before {
+            guarded.metrics.set_state(self.store.shared(), guarded.circuit.snapshot().state());
+            self.tell(seat, Lapsed::default(), None);
+        }
+    }
+
+    fn drop_evicted(&mut self) {
+        let index = self.load_index();
+        let slots = index.by_name();
+        let evicted: Vec<usize> = self
+            .circuits
+            .iter()
+            .enumerate()
+            .filter_map(|(seat, guarded)| Some((seat, guarded.as_ref()?)))
+            .filter(|(_, guarded)| slots.get(&*guarded.name) != Some(&guarded.slot))
+            .map(|(seat, _)| seat)
+            .collect();
+        evicted.into_iter().for_each(|seat| self.forget(seat));
+    }
+
+    fn end_leases(&mut self, now: Timestamp) {
+        for seat in mem::take(&mut self.half_open) {
+            // The leases and headers of other workers' probes are not told: read, then judge.
+            self.refresh(seat);
+            let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
+                continue;
+            };
+            match guarded.circuit.lapse(&self.store, now) {
+                Ok(told) => self.tell(seat, told.lapsed, told.transition),
+                Err(Evicted) => self.forget(seat),
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Timestamp) {
+        for seat in mem::take(&mut self.with_news) {
+            let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
+                continue;
+            };
+            let count = mem::take(&mut guarded.unreported);
+            guarded.metrics.add(self.store.shared(), Metric::Successes, count.into());
+            let successes = guarded.circuit.successes(now);
+            self.ledger.note(seat, guarded.circuit.owner(), &successes);
+        }
+        self.ledger.publish(&self.store, now);
+    }
+
+    pub(super) fn tell_others(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        let untold = &self.untold;
+        let told = self.store.change(&self.key("pulse"), |found: Option<&Pulse>| {
+            ((), Some(found.unwrap_or(&Pulse::EMPTY).with(untold)))
+        });
+        // What could not be told is tried again at the next sync.
+        if told.is_ok() {
+            self.untold.clear();
+        }
+    }
+
+    fn release_untracked(&mut self) {
+        if mem::take(&mut self.has_untracked) {
+            self.seats.retain(|_, seat| !matches!(seat, Seat::Untracked));
+        }
+        self.may_evict = true;
+    }
+
+    pub(super) fn report_faults(&self) {
+        let faults = self.store.take_faults();
+        let host = self.store.shared();
+        self.metrics.add(host, ProxyMetric::SharedDataConflicts, faults.conflicts.into());
+        self.metrics.add(host, ProxyMetric::BadRecords, faults.bad_records.into());
+    }
+}
