@@ -264,9 +264,13 @@ impl Circuit {
             Some(record) if record.owner != owner => Decision::unchanged(None),
             found => {
                 let decision = decide(&self.adopted(found));
+                // Whoever closes the circuit gives the windows their shape: where that was an older
+                // configuration, the newer one finds its own epoch missing and reshapes (rule 10).
+                let is_closing = decision.transition.is_some_and(|t| t.to == State::Closed);
+                let epoch = |next| Record { config_epoch: self.epoch, ..next };
                 Decision {
                     answer: Some(decision.answer),
-                    next: decision.next,
+                    next: if is_closing { decision.next.map(epoch) } else { decision.next },
                     transition: decision.transition,
                 }
             }

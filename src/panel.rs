@@ -61,8 +61,11 @@ pub struct Panel<H> {
     next_refresh: usize,
     /// Whether a name was refused since the last sync.
     has_untracked: bool,
-    /// Whether a circuit may still be evicted before the next sync: it costs a look at all.
-    may_evict: bool,
+    /// When a circuit may be evicted again: it costs a look at all, and too many clusters for the
+    /// slots must not take them from each other without end.
+    may_evict_from: Timestamp,
+    /// Metrics of circuits that lost their slots: defining them again would grow the host's table.
+    retired: FnvHashMap<Rc<str>, CircuitMetrics>,
     metrics: ProxyMetrics,
     events: Vec<Event>,
 }
@@ -84,6 +87,7 @@ struct Guarded {
     circuit: Circuit,
     metrics: CircuitMetrics,
     protocol: Protocol,
+    may_move: bool,
     /// Successes since the last sync.
     unreported: u32,
 }
@@ -152,7 +156,8 @@ impl<H: Host> Panel<H> {
             half_open: Vec::new(),
             next_refresh: 0,
             has_untracked: false,
-            may_evict: true,
+            may_evict_from: Timestamp::ZERO,
+            retired: FnvHashMap::default(),
             metrics,
             events: Vec::new(),
             config,
@@ -197,20 +202,30 @@ impl<H: Host> Panel<H> {
     /// Takes the outcome of a request. Where another cluster served it than the one that admitted
     /// it, the permit is given back and the outcome counts for the one that served.
     pub fn settle(&mut self, ticket: &Ticket, outcome: Outcome, served_by: Option<&[u8]>) {
-        let admitted_by = self.guarded(ticket).map(|guarded| Rc::clone(&guarded.name));
-        match (served_by, admitted_by) {
-            (Some(server), Some(name)) if server != name.as_bytes() => {
-                self.release(ticket);
-                if let Some(moved) = self.moved(ticket, server) {
-                    self.settle_here(&moved, outcome);
-                }
-            }
-            _ => self.settle_here(ticket, outcome),
+        let server = served_by.filter(|server| self.has_moved(ticket, server));
+        let Some(server) = server else {
+            return self.settle_here(ticket, outcome);
+        };
+        if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
+            guarded.may_move = true;
+        }
+        self.release(ticket);
+        if let Some(moved) = self.moved(ticket, server) {
+            self.settle_here(&moved, outcome);
         }
     }
 
-    /// Notes that good response headers of a probe have arrived.
-    pub fn headers_arrived(&mut self, ticket: &Ticket) {
+    /// Whether requests of this circuit have been seen to be served by another cluster. Asking who
+    /// served costs a call, so a good response is only asked after that.
+    pub fn may_move(&self, ticket: &Ticket) -> bool {
+        self.guarded(ticket).is_some_and(|guarded| guarded.may_move)
+    }
+
+    /// Notes that good response headers of a probe have arrived, unless another cluster sent them.
+    pub fn headers_arrived(&mut self, ticket: &Ticket, served_by: Option<&[u8]>) {
+        if served_by.is_some_and(|server| self.has_moved(ticket, server)) {
+            return;
+        }
         if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
             guarded.circuit.headers_arrived(&self.store, &self.clock, &ticket.permit);
         }
@@ -275,6 +290,10 @@ impl<H: Host> Panel<H> {
             }
         }
         self.tell(seat, told.lapsed, told.transition);
+    }
+
+    fn has_moved(&self, ticket: &Ticket, server: &[u8]) -> bool {
+        self.guarded(ticket).is_some_and(|guarded| guarded.name.as_bytes() != server)
     }
 
     /// A permit of the cluster that served in place of the one that admitted; while its circuit is

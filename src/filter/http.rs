@@ -125,7 +125,9 @@ impl Exchange {
         let is_plain =
             !ticket.is_probe() && classify::is_plain_success(self.status, grpc, self.is_complete);
         if is_plain {
-            return panel.borrow_mut().settle(ticket, Outcome::Success, None);
+            let may_move = panel.borrow().may_move(ticket);
+            let served_by = may_move.then(|| self.host.cluster_name()).flatten();
+            return panel.borrow_mut().settle(ticket, Outcome::Success, served_by.as_deref());
         }
         let details = self.host.code_details();
         let ending = Ending {
@@ -178,7 +180,8 @@ impl HttpContext for Exchange {
             (ticket.is_probe(), end_of_stream, self.status, &self.panel)
             && classify::are_good_headers(status, &self.host.code_details())
         {
-            panel.borrow_mut().headers_arrived(&ticket);
+            let served_by = self.host.cluster_name();
+            panel.borrow_mut().headers_arrived(&ticket, served_by.as_deref());
         }
         Action::Continue
     }
@@ -204,6 +207,9 @@ impl HttpContext for Exchange {
     }
 }
 
+/// gRPC-Web is not: it has its status in the body.
 fn is_grpc(content_type: &[u8]) -> bool {
-    content_type.starts_with(b"application/grpc")
+    content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }

@@ -1,7 +1,6 @@
 //! Finding the circuit of a cluster, or making it: a slot in the shared index, a record, metrics.
 
 use std::collections::HashMap;
-use std::mem;
 use std::rc::Rc;
 
 use super::index::{Index, MAX_NAME_BYTES, Tenant, owner_of};
@@ -11,7 +10,10 @@ use crate::breaker::{Decision, Lapsed, Owner, Record, State};
 use crate::circuit::{Circuit, Evicted, Place};
 use crate::config::{CircuitPolicy, Mode};
 use crate::metrics::{CircuitMetrics, Metric};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
+
+/// A worker evicts no more often than this.
+const EVICTION_PAUSE: Span = Span::from_secs(1);
 
 impl<H: Host> Panel<H> {
     pub(super) fn open_known(&mut self) {
@@ -71,7 +73,10 @@ impl<H: Host> Panel<H> {
         if circuit.refresh(&self.store) == Err(Evicted) {
             self.claim(&place, &policy);
         }
-        let metrics = CircuitMetrics::define(self.store.shared(), name);
+        let metrics = self
+            .retired
+            .remove(name)
+            .unwrap_or_else(|| CircuitMetrics::define(self.store.shared(), name));
         metrics.set_state(self.store.shared(), circuit.snapshot().state());
         let guarded = Guarded {
             name: Rc::from(name),
@@ -80,6 +85,7 @@ impl<H: Host> Panel<H> {
             circuit,
             metrics,
             protocol: Protocol::Unknown,
+            may_move: false,
             unreported: 0,
         };
         let seat = self.circuits.iter().position(Option::is_none).unwrap_or(self.circuits.len());
@@ -134,9 +140,11 @@ impl<H: Host> Panel<H> {
     }
 
     fn evict_for(&mut self, tenant: Tenant) -> Option<u16> {
-        if !mem::take(&mut self.may_evict) {
+        let now = self.clock.latest();
+        if now < self.may_evict_from {
             return None;
         }
+        self.may_evict_from = now + EVICTION_PAUSE;
         let (slot, former) = self.longest_idle()?;
         let evicted = self.store.change(&self.key("index"), |found: Option<&Index>| {
             let next = found.and_then(|index| index.with_instead(tenant.clone(), slot, &former));
@@ -194,6 +202,10 @@ impl<H: Host> Panel<H> {
         self.ledger.erase(seat);
         self.with_news.retain(|with_news| *with_news != seat);
         self.half_open.retain(|half_open| *half_open != seat);
+        if self.retired.len() >= 4 * usize::from(self.config.max_circuits) {
+            self.retired.clear();
+        }
+        self.retired.insert(guarded.name, guarded.metrics);
     }
 
     pub(super) fn load_index(&self) -> Index {

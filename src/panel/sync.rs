@@ -132,7 +132,6 @@ impl<H: Host> Panel<H> {
         if mem::take(&mut self.has_untracked) {
             self.seats.retain(|_, seat| !matches!(seat, Seat::Untracked));
         }
-        self.may_evict = true;
     }
 
     pub(super) fn report_faults(&self) {

@@ -139,3 +139,31 @@ fn a_probe_that_went_elsewhere_gives_its_slot_back() {
     assert_admitted!(host.request()).answered(200);
     assert_state(&host, "up", "closed");
 }
+
+#[test]
+fn successes_too_count_for_the_cluster_that_served_once_requests_are_seen_to_move() {
+    let host = Host::with(config().trips_after(5));
+    for _ in 0..5 {
+        for status in [503, 200, 200] {
+            host.request().rerouted("b").answered(status);
+        }
+    }
+    host.tick();
+    assert_state(&host, "b", "closed");
+    assert_eq!(host.counter("circuit_breaker.b.successes"), 10);
+    assert_eq!(host.counter("circuit_breaker.up.successes"), 0);
+}
+
+#[test]
+fn good_headers_of_another_cluster_do_not_let_a_probe_pass() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)));
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let stream = assert_admitted!(host.request()).rerouted("b").headers(200);
+    host.advance(secs(3));
+    assert_state(&host, "up", "half-open");
+    stream.ends();
+    assert_state(&host, "up", "half-open");
+    assert_admitted!(host.request()).answered(200);
+    assert_state(&host, "up", "closed");
+}

@@ -98,3 +98,23 @@ fn the_most_literal_pattern_applies_and_only_one_entry_does() {
     fail("outbound|80||a.b", 1);
     assert_rejected!(host.send(get("/").to("outbound|80||a.b")), retry_after = 7);
 }
+
+#[test]
+fn a_circuit_that_a_draining_configuration_closes_is_the_new_ones_to_judge() {
+    let rules =
+        |count, window| config().trips_at_failures(count, window).opens_for(secs(1)).probes(2);
+    let host = Host::with(rules(1, secs(10)));
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let draining = assert_admitted!(host.request());
+    host.reconfigure(rules(2, secs(60))).unwrap();
+    // The new configuration has written to the record before the old one closes it.
+    let _new = assert_admitted!(host.request());
+    draining.answered(200);
+    host.advance(millis(20));
+    assert_state(&host, "up", "closed");
+    host.traffic(1, 503);
+    assert_state(&host, "up", "closed");
+    host.traffic(1, 503);
+    assert_state(&host, "up", "open");
+}

@@ -63,3 +63,16 @@ fn a_grpc_status_in_a_response_that_is_not_grpc_means_nothing() {
     host.request().answered_with(answer(200).trailers(trailers));
     assert_eq!(host.counter("circuit_breaker.up.failures"), 0);
 }
+
+#[test]
+fn grpc_web_has_its_status_in_the_body_and_is_judged_as_http() {
+    let host = host();
+    let kind = "application/grpc-web+proto";
+    for _ in 0..3 {
+        let request = post("/pkg.Service/Method", "body").header("content-type", kind);
+        host.send(request).answered_with(answer(200).header("content-type", kind));
+    }
+    host.tick();
+    assert_eq!(host.counter("circuit_breaker.up.failures"), 0);
+    assert_eq!(host.counter("circuit_breaker.up.successes"), 3);
+}
