@@ -30,14 +30,14 @@ pub struct Circuit {
     epoch: Timestamp,
     snapshot: Record,
     successes: Successes,
-    /// When this worker last saw a failure.
-    last_failure: Option<Timestamp>,
 }
 
 /// The successes one worker has counted, of the snapshot's generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Successes {
     pub generation: u32,
+    /// By the clock as last read, and so never later than it was: a success before a run of
+    /// failures elsewhere must not end it.
     pub last: Option<Timestamp>,
     pub windows: Windows,
 }
@@ -86,7 +86,7 @@ impl Circuit {
     pub fn new(place: Place, policy: Policy, epoch: Timestamp) -> Self {
         let snapshot = Record::new(place.owner, epoch, &policy.trip);
         let successes = Successes::none(0, &policy);
-        Self { place, policy, epoch, snapshot, successes, last_failure: None }
+        Self { place, policy, epoch, snapshot, successes }
     }
 
     pub const fn owner(&self) -> Owner {
@@ -97,16 +97,8 @@ impl Circuit {
         &self.snapshot
     }
 
-    /// The successes counted, for the other workers. They were stamped with the time of the last
-    /// reading: where nothing this worker did came after them, they may be as late as `now`.
-    pub fn successes(&self, now: Timestamp) -> Successes {
-        let last = self.successes.last;
-        let is_latest = last.is_some() && last >= self.last_failure;
-        Successes { last: if is_latest { Some(now) } else { last }, ..self.successes }
-    }
-
-    pub const fn last_success(&self) -> Option<Timestamp> {
-        self.successes.last
+    pub const fn successes(&self) -> &Successes {
+        &self.successes
     }
 
     /// What this worker knows that the record does not.
@@ -157,9 +149,6 @@ impl Circuit {
         }
         let policy = self.policy;
         let now = clock.read(store.shared());
-        if matches!(outcome, Outcome::Failure { .. }) {
-            self.last_failure = Some(now);
-        }
         let known = self.evidence(now);
         let settle = |record: &Record, evidence: &Evidence| {
             breaker::settle(&policy, record, now, permit, outcome, evidence)

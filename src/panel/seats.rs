@@ -167,7 +167,9 @@ impl<H: Host> Panel<H> {
             .circuits
             .iter()
             .flatten()
-            .filter_map(|guarded| Some((guarded.circuit.owner(), guarded.circuit.last_success()?)))
+            .filter_map(|guarded| {
+                Some((guarded.circuit.owner(), guarded.circuit.successes().last?))
+            })
             .collect();
         let idle_since = |slot: u16, tenant: &Tenant| {
             let owner = owner_of(&tenant.name);

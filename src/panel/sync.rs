@@ -108,8 +108,7 @@ impl<H: Host> Panel<H> {
             };
             let count = mem::take(&mut guarded.unreported);
             guarded.metrics.add(self.store.shared(), Metric::Successes, count.into());
-            let successes = guarded.circuit.successes(now);
-            self.ledger.note(seat, guarded.circuit.owner(), &successes);
+            self.ledger.note(seat, guarded.circuit.owner(), guarded.circuit.successes());
         }
         self.ledger.publish(&self.store, now);
     }

@@ -28,11 +28,24 @@ fn failures_of_all_workers_are_one_run() {
 fn a_success_of_another_worker_ends_the_run() {
     let host = host();
     host.traffic(4, 503);
+    host.advance(millis(20));
     host.worker(1).request().answered(200);
     host.advance(millis(20));
     host.traffic(1, 503);
     assert_state(&host, "up", "closed");
     host.traffic(4, 503);
+    assert_state(&host, "up", "open");
+}
+
+/// Stamping a success with the sync that published it once let it end a run that began after it.
+#[test]
+fn a_success_of_another_worker_just_before_a_run_does_not_end_it() {
+    let host = host();
+    host.advance_without_ticks(millis(9));
+    host.worker(1).request().answered(200);
+    host.traffic(4, 503);
+    host.advance(millis(20));
+    host.traffic(1, 503);
     assert_state(&host, "up", "open");
 }
 
