@@ -48,9 +48,9 @@ start=$SECONDS
 "${cargo[@]}" $quiet --release --lib --target $target
 built=$CARGO_TARGET_DIR/$target/release/fusebox.wasm
 if ! cmp --silent "$built" $module; then
-  # Renamed into place: a running Envoy or test never sees half a module.
+  # Renamed into place: a running Envoy or test never sees half a module. Builds may run side by side: a name each.
   mkdir -p dist
-  cp "$built" $module.new
-  mv $module.new $module
+  cp "$built" $module.$$
+  mv $module.$$ $module
   say "$module: $(stat --format=%s $module) bytes in $((SECONDS - start)) s, with $way"
 fi
