@@ -111,13 +111,15 @@ impl Exchange {
     /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
     /// the question, and the response headers, which can be read again in the log, answer it.
     fn grpc(&self, panel: &SharedPanel, ticket: &Ticket) -> Grpc {
-        let is_response_grpc =
-            || self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
-        if !self.is_grpc && self.grpc_status.is_some() && is_response_grpc() {
+        if !self.is_grpc {
+            let is_response_grpc = self.grpc_status.is_some()
+                && self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
+            if !is_response_grpc {
+                return Grpc::No;
+            }
             panel.borrow_mut().note_protocol(ticket, true);
-            return Grpc::Status(self.grpc_status);
         }
-        if self.is_grpc { Grpc::Status(self.grpc_status) } else { Grpc::No }
+        Grpc::Status(self.grpc_status)
     }
 
     fn settle(&self, panel: &SharedPanel, ticket: &Ticket) {
