@@ -1,6 +1,7 @@
 import grpc
 import pytest
 
+from e2e.words import wait_for_state
 from rig.config import cluster, plugin
 
 
@@ -34,7 +35,7 @@ def test_unavailable_trips_the_circuit_wherever_it_is_said(proxy, upstream, call
         assert status == grpc.StatusCode.UNAVAILABLE
         assert "circuit breaker" not in message
 
-    assert proxy.circuit()["state"] == "open"
+    wait_for_state(proxy, "open")
     detail = 'circuit breaker for upstream cluster "backend" is open; the service is temporarily unavailable'
     assert call("/grpc/0") == (grpc.StatusCode.UNAVAILABLE, detail)
     assert upstream.calls == 6

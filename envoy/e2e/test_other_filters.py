@@ -58,4 +58,4 @@ def test_its_reply_to_a_probe_neither_closes_nor_reopens_the_circuit(start, upst
     assert proxy.circuit()["state"] == "half-open"
     assert (proxy.metric("opened"), proxy.metric("closed")) == (1, 0)
     assert proxy.get().status_code == 200
-    assert proxy.circuit()["state"] == "closed"
+    wait_for_state(proxy, "closed")

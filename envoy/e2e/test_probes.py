@@ -44,6 +44,6 @@ def test_a_probe_whose_client_left_gives_its_place_to_the_next(start, upstream):
 
     wait_until(lambda: proxy.get().status_code == 200)
 
-    assert proxy.circuit()["state"] == "closed"
+    wait_for_state(proxy, "closed")
     assert proxy.metric("opened") == 1
     assert proxy.logged("/meanwhile")[0]["details"] == "circuit_breaker_half_open"

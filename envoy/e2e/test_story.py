@@ -38,8 +38,8 @@ def test_five_failures_open_the_circuit_and_then_the_upstream_is_left_alone(star
     assert (circuit["state"], circuit["is_healthy"]) == ("open", False)
     assert circuit["reason"] == "5 consecutive failures"
     assert circuit["retry_after"] in range(1, 21)
-    assert proxy.metric("state") == 1
-    assert proxy.metric("opened") == 1
+    wait_until(lambda: proxy.metric("state") == 1)
+    wait_until(lambda: proxy.metric("opened") == 1)
     assert "circuit breaker state change circuit=backend from=closed to=open" in proxy.log()
 
     # A request that got through would hang now: the answers come, so they come from Envoy.
@@ -85,7 +85,7 @@ def test_a_failed_probe_opens_the_circuit_again_for_longer(start, upstream):
     assert proxy.get("/status/503").text == "503 from the upstream\n"
 
     assert_rejected(proxy.get(), retry_after=range(10, 21))
-    assert proxy.metric("opened") == 2
+    wait_until(lambda: proxy.metric("opened") == 2)
     assert upstream.calls == 6
 
 

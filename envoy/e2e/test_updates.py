@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from e2e.words import assert_rejected, trip
+from e2e.words import assert_rejected, trip, wait_for_state
 from rig.config import bootstrap, cluster, plugin, set_plugin
 from rig.wait import wait_until
 
@@ -53,7 +53,7 @@ def test_a_bad_update_is_refused_and_the_old_configuration_keeps_serving(proxy, 
     wait_until(lambda: proxy.stat("listener_manager.lds.update_rejected") == 1)
     assert "defaults.open.duration: " in proxy.log()
     assert_rejected(proxy.get())
-    assert proxy.circuit()["state"] == "open"
+    wait_for_state(proxy, "open")
 
 
 def test_an_open_circuit_survives_an_update(proxy, listeners):

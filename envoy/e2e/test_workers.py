@@ -37,7 +37,7 @@ def test_recovery_in_one_worker_is_obeyed_by_the_other(start, upstream):
         assert one.get("/").status_code == 200
 
         wait_until(lambda: other.get("/").status_code == 200, timeout=2)
-        assert proxy.metric("closed") == 1
+        wait_until(lambda: proxy.metric("closed") == 1)
 
 
 def test_failures_in_both_workers_count_together(start, upstream):
@@ -46,4 +46,4 @@ def test_failures_in_both_workers_count_together(start, upstream):
         for client in (one, other, one, other, one):
             assert client.get("/status/503").text == "503 from the upstream\n"
 
-    assert proxy.circuit()["state"] == "open"
+    wait_for_state(proxy, "open")

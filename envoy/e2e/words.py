@@ -11,6 +11,7 @@ def trip(proxy, host=None):
         assert proxy.get("/status/503", host=host).text == "503 from the upstream\n"
 
 
+# A verdict falls in the log callback, just after the reply: what is asked right then, on another thread, may be early.
 def wait_for_state(proxy, state, circuit="backend", timeout=15):
     return wait_until(lambda: proxy.circuit(circuit)["state"] == state and proxy.circuit(circuit), timeout)
 
