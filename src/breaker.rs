@@ -16,8 +16,8 @@
 //! * **half-open**: at most `probes` requests at a time are admitted, each on a lease; the others
 //!   are rejected.
 //!
-//! [`admit()`] answers "may this request pass", [`settle()`] takes the outcome of one that did, and
-//! [`lapse()`] is what time alone brings about. Each maps `(policy, record, now, ...)` to a
+//! [`admit()`] answers "may this request pass", [`settle()`] takes the outcome of one that did,
+//! [`slow()`] that one is taking too long, and [`lapse()`] is what time alone brings about. Each maps `(policy, record, now, ...)` to a
 //! [`Decision`]: an answer, and the next record where there is one.
 //!
 //! The rules, cited by number in the code:
@@ -30,7 +30,8 @@
 //!    [`Settled::Stale`] and changes nothing.
 //! 5. A probe holds a lease. When the lease runs out without good response headers, the next admit
 //!    or sync of any worker reopens the circuit, so that a lost probe holds nobody up. A probe that
-//!    was cancelled or ignored gives its slot back at once.
+//!    was cancelled or ignored gives its slot back at once, and so does one whose lease runs out
+//!    while its client is still sending the request.
 //! 6. Time may repeat; it never decides by going backwards: differences saturate.
 //! 7. Bytes that cannot be decoded are an absent record: closed, counted, never a trap.
 //! 8. Jitter comes from (circuit, generation), so that a decision made again and another worker
@@ -46,21 +47,28 @@ mod admit;
 mod backoff;
 mod codec;
 mod lapse;
+mod lease;
 mod run;
 mod settle;
+mod slow;
 mod transition;
 mod trip;
 mod window;
 
 pub use admit::admit;
 pub use backoff::{Backoff, Jitter, Multiplier};
-pub use lapse::{Lapsed, headers_arrived, lapse};
+pub use lapse::{Lapsed, lapse};
+pub use lease::{headers_arrived, request_sent};
 pub use run::Run;
 pub use settle::{Evidence, Settled, settle};
+pub use slow::slow;
 pub use trip::{CountRule, Ratio, RatioRule, TripReason, TripRules};
 pub use window::{BUCKETS, Tally, Window, WindowSpan, Windows};
 
+use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU8, NonZeroU32};
+
+use fnv::FnvHasher;
 
 use crate::time::{Span, Timestamp};
 
@@ -72,21 +80,33 @@ pub const MAX_PROBES: usize = 16;
 pub const PROBE_GRACE: Span = Span::from_secs(1);
 
 /// How one circuit behaves. Cannot be wrong: every part is a checked type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     pub trip: TripRules,
     pub open: Backoff,
     pub half_open: HalfOpen,
 }
 
+/// Tells policies apart in records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyId(pub u64);
+
+impl Policy {
+    pub fn id(&self) -> PolicyId {
+        let mut hasher = FnvHasher::default();
+        self.hash(&mut hasher);
+        PolicyId(hasher.finish())
+    }
+}
+
 /// How a circuit comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HalfOpen {
     /// Probes in flight at most, over all workers; never more than [`MAX_PROBES`].
     pub probes: NonZeroU8,
     /// Successful probes needed to close.
     pub successes: NonZeroU32,
-    /// The lease of a probe.
+    /// The lease of a probe, from the end of its request.
     pub probe_timeout: Span,
 }
 
@@ -99,6 +119,8 @@ pub struct Record {
     pub generation: u32,
     /// The configuration that shaped the windows: the time it was applied.
     pub config_epoch: Timestamp,
+    /// And its policy.
+    pub policy: PolicyId,
     pub last_failure: Option<Timestamp>,
     pub phase: Phase,
 }
@@ -108,6 +130,8 @@ pub struct Record {
 pub struct Owner(pub u64);
 
 /// Where a circuit stands; data lives in the phase that owns it.
+// A box would keep a record from being copied, and decisions are made on copies.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     Closed {
@@ -155,9 +179,19 @@ pub struct Recovered {
 /// A probe in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    pub deadline: Timestamp,
-    /// When good response headers arrived, if they have.
-    pub headers_at: Option<Timestamp>,
+    pub granted: Timestamp,
+    pub stage: Stage,
+}
+
+/// How far a probe has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The client has not sent all of the request. Past `until` the slot is given back.
+    Sending { until: Timestamp },
+    /// It is the upstream's turn. Past `until` the probe has failed.
+    Waiting { until: Timestamp },
+    /// Good response headers have arrived.
+    Answered { at: Timestamp },
 }
 
 /// The three words a user sees.
@@ -232,6 +266,14 @@ pub enum Cause {
     Recovered { probes: u32 },
 }
 
+/// What the machine has to know of a request that asks to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Whether the client has sent all of it.
+    pub is_complete: bool,
+    pub may_probe: bool,
+}
+
 /// May this request pass?
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,11 +290,11 @@ pub struct Permit {
     pub probe: Option<Probe>,
 }
 
-/// Which lease a probe holds. The deadline tells it from a later lease of the same slot.
+/// Which lease a probe holds. The time tells it from a later lease of the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
     pub slot: u8,
-    pub deadline: Timestamp,
+    pub granted: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,6 +308,8 @@ pub struct Rejection {
 pub enum RejectReason {
     Open,
     ProbesInFlight,
+    /// The circuit waits for a probe, and this request must not be one.
+    NoProbe,
 }
 
 /// What became of a request, as far as its circuit is concerned.
@@ -280,15 +324,44 @@ pub enum Outcome {
     Ignored,
 }
 
+/// How long the upstream took to send response headers, by the policy's measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pace {
+    #[default]
+    Fast,
+    Slow,
+}
+
+/// All that is known of a call that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    pub outcome: Outcome,
+    /// A slow call has been told of by [`slow()`] before.
+    pub pace: Pace,
+    /// How long the upstream asked to be left alone.
+    pub retry_after: Option<Span>,
+}
+
+impl From<Outcome> for Call {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, pace: Pace::Fast, retry_after: None }
+    }
+}
+
 impl Record {
     /// A circuit that has seen nothing yet.
-    pub const fn new(owner: Owner, config_epoch: Timestamp, rules: &TripRules) -> Self {
+    pub fn new(owner: Owner, config_epoch: Timestamp, policy: &Policy) -> Self {
         Self {
             owner,
             generation: 0,
             config_epoch,
+            policy: policy.id(),
             last_failure: None,
-            phase: Phase::Closed { windows: Windows::of(rules), run: Run::NONE, recovered: None },
+            phase: Phase::Closed {
+                windows: Windows::of(&policy.trip),
+                run: Run::NONE,
+                recovered: None,
+            },
         }
     }
 
@@ -313,27 +386,23 @@ impl Record {
     /// The record as seen by the configuration of `epoch`: rule 10. A newer one reshapes the
     /// windows, an older one takes the record as it is.
     #[must_use]
-    pub fn adopted(&self, epoch: Timestamp, rules: &TripRules) -> Self {
+    pub fn adopted(&self, epoch: Timestamp, policy: &Policy) -> Self {
         if epoch <= self.config_epoch {
             return *self;
         }
         let phase = match self.phase {
             Phase::Closed { windows, run, recovered } => {
-                Phase::Closed { windows: windows.reshaped(rules), run, recovered }
+                Phase::Closed { windows: windows.reshaped(&policy.trip), run, recovered }
             }
             phase => phase,
         };
-        Self { config_epoch: epoch, phase, ..*self }
+        Self { config_epoch: epoch, policy: policy.id(), phase, ..*self }
     }
 
-    /// The slot whose lease `permit` holds.
-    fn lease_of(&mut self, permit: &Permit) -> Option<&mut Option<Lease>> {
-        let probe = permit.probe.filter(|_| permit.generation == self.generation)?;
-        let Phase::HalfOpen { probes, .. } = &mut self.phase else {
-            return None;
-        };
-        let slot = probes.get_mut(usize::from(probe.slot))?;
-        slot.is_some_and(|lease| lease.deadline == probe.deadline).then_some(slot)
+    /// Whether the configuration of `epoch` has been overtaken by one with another policy, whose
+    /// windows it cannot judge.
+    pub fn is_at_odds_with(&self, epoch: Timestamp, policy: PolicyId) -> bool {
+        epoch < self.config_epoch && policy != self.policy
     }
 }
 
@@ -361,6 +430,7 @@ mod tests {
                     window,
                 }),
                 failures: None,
+                slow_ratio: None,
             },
             open: Backoff::new(
                 Span::from_secs(30),
@@ -378,7 +448,7 @@ mod tests {
     }
 
     pub(super) fn closed(policy: &Policy) -> Record {
-        Record::new(OWNER, Timestamp::ZERO, &policy.trip)
+        Record::new(OWNER, Timestamp::ZERO, policy)
     }
 
     pub(super) fn permit(verdict: Verdict) -> Permit {
@@ -395,12 +465,15 @@ mod tests {
         now: Timestamp,
         outcome: Outcome,
     ) -> Record {
-        let admitted = admit(policy, &record, now);
+        let admitted = admit(policy, &record, now, GET);
         let record = admitted.next.unwrap_or(record);
-        let settled =
-            settle(policy, &record, now, &permit(admitted.answer.0), outcome, &Evidence::ALONE);
+        let permit = permit(admitted.answer.0);
+        let settled = settle(policy, &record, now, &permit, &outcome.into(), &Evidence::ALONE);
         settled.next.unwrap_or(record)
     }
+
+    /// A request without a body that may be a probe.
+    pub(super) const GET: Request = Request { is_complete: true, may_probe: true };
 
     pub(super) const FAILURE: Outcome = Outcome::Failure { reset: false };
 
@@ -414,7 +487,7 @@ mod tests {
 
     /// Half-open since 31 s, with the permit of its first probe.
     pub(super) fn probing(policy: &Policy) -> (Record, Permit) {
-        let decision = admit(policy, &open(policy), at(31_000));
+        let decision = admit(policy, &open(policy), at(31_000), GET);
         (decision.next.unwrap(), permit(decision.answer.0))
     }
 }

@@ -5,11 +5,12 @@
 //! is good enough: admitting while closed, rejecting until the wait is over. All else goes through
 //! the store.
 
+use std::mem;
 use std::rc::Rc;
 
 use crate::breaker::{
-    self, Decision, Evidence, Lapsed, Outcome, Owner, Permit, Phase, Policy, Record, RejectReason,
-    Rejection, Settled, State, Tally, Transition, Verdict, Windows,
+    self, Call, Decision, Evidence, Lapsed, Outcome, Owner, Pace, Permit, Phase, Policy, PolicyId,
+    Record, RejectReason, Rejection, Request, Settled, State, Tally, Transition, Verdict, Windows,
 };
 use crate::clock::{Clock, WorkerClock};
 use crate::store::{SharedData, Store, StoreError};
@@ -26,13 +27,18 @@ pub struct Place {
 pub struct Circuit {
     place: Place,
     policy: Policy,
+    policy_id: PolicyId,
     /// When the configuration that gave the policy was applied.
     epoch: Timestamp,
     snapshot: Record,
     successes: Successes,
+    /// Policies of newer configurations that were found in the record, and how many there were
+    /// since that was last asked.
+    conflict: Option<PolicyId>,
+    conflicts: u32,
 }
 
-/// The successes one worker has counted, of the snapshot's generation.
+/// The fast successes one worker has counted, of the snapshot's generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Successes {
     pub generation: u32,
@@ -84,9 +90,18 @@ impl From<StoreError> for Refused {
 
 impl Circuit {
     pub fn new(place: Place, policy: Policy, epoch: Timestamp) -> Self {
-        let snapshot = Record::new(place.owner, epoch, &policy.trip);
+        let snapshot = Record::new(place.owner, epoch, &policy);
         let successes = Successes::none(0, &policy);
-        Self { place, policy, epoch, snapshot, successes }
+        Self {
+            place,
+            policy,
+            policy_id: policy.id(),
+            epoch,
+            snapshot,
+            successes,
+            conflict: None,
+            conflicts: 0,
+        }
     }
 
     pub const fn owner(&self) -> Owner {
@@ -106,20 +121,30 @@ impl Circuit {
         Evidence::of(&self.successes.windows, self.successes.last, now)
     }
 
-    /// May a request pass now?
+    /// How often the record was found to be shaped by a newer configuration with another policy,
+    /// each of them once, since this was last asked.
+    pub fn take_conflicts(&mut self) -> u32 {
+        mem::take(&mut self.conflicts)
+    }
+
+    /// May a request pass now? `may_probe` is only called where it might have to be a probe.
     pub fn admit<S: SharedData + Clock>(
         &mut self,
         store: &Store<S>,
         clock: &WorkerClock,
+        is_complete: bool,
+        may_probe: impl FnOnce() -> bool,
     ) -> Result<Told<Admission>, Evicted> {
         let now = if self.is_quiet() { clock.latest() } else { clock.read(store.shared()) };
-        let decision = breaker::admit(&self.policy, &self.snapshot, now);
+        let policy = self.policy;
+        let request = Request { is_complete, may_probe: true };
+        let decision = breaker::admit(&policy, &self.snapshot, now, request);
         let is_certain = self.snapshot.state() != State::HalfOpen && decision.next.is_none();
         let decided = if is_certain {
             Ok(decision)
         } else {
-            let policy = self.policy;
-            self.update(store, |record| breaker::admit(&policy, record, now))
+            let request = Request { may_probe: may_probe(), ..request };
+            self.update(store, |record| breaker::admit(&policy, record, now, request))
         };
         match decided {
             Ok(Decision { answer: (verdict, lapsed), transition, .. }) => {
@@ -134,29 +159,59 @@ impl Circuit {
         }
     }
 
-    /// Takes the outcome of an admitted request. `peers` reads what the other workers know, and is
-    /// only called when a rule might trip.
+    /// Takes the end of an admitted call. `peers` reads what the other workers know, and is only
+    /// called when a rule might trip.
     pub fn settle<S: SharedData + Clock>(
         &mut self,
         store: &Store<S>,
         clock: &WorkerClock,
         permit: &Permit,
-        outcome: Outcome,
+        call: &Call,
         peers: impl FnOnce(Timestamp) -> Evidence,
     ) -> Result<Told<Settled>, Evicted> {
-        if permit.probe.is_none() && !matches!(outcome, Outcome::Failure { .. }) {
-            return Ok(Told::quietly(self.settle_locally(permit, outcome, clock.latest())));
+        let is_local = match call.outcome {
+            Outcome::Success => call.pace == Pace::Fast,
+            Outcome::Failure { .. } => false,
+            Outcome::Ignored => true,
+        };
+        if permit.probe.is_none() && is_local {
+            return Ok(Told::quietly(self.settle_locally(permit, call.outcome, clock.latest())));
         }
         let policy = self.policy;
         let now = clock.read(store.shared());
+        self.judge(store, now, peers, |record, evidence| {
+            breaker::settle(&policy, record, now, permit, call, evidence)
+        })
+    }
+
+    /// Counts an admitted call that is taking too long.
+    pub fn slow<S: SharedData + Clock>(
+        &mut self,
+        store: &Store<S>,
+        clock: &WorkerClock,
+        permit: &Permit,
+        peers: impl FnOnce(Timestamp) -> Evidence,
+    ) -> Result<Told<Settled>, Evicted> {
+        let policy = self.policy;
+        let now = clock.read(store.shared());
+        self.judge(store, now, peers, |record, evidence| {
+            breaker::slow(&policy, record, now, permit, evidence)
+        })
+    }
+
+    /// Decides by what this worker knows, and where that is not enough by what all of them know.
+    fn judge<S: SharedData>(
+        &mut self,
+        store: &Store<S>,
+        now: Timestamp,
+        peers: impl FnOnce(Timestamp) -> Evidence,
+        decide: impl Fn(&Record, &Evidence) -> Decision<Settled>,
+    ) -> Result<Told<Settled>, Evicted> {
         let known = self.evidence(now);
-        let settle = |record: &Record, evidence: &Evidence| {
-            breaker::settle(&policy, record, now, permit, outcome, evidence)
-        };
-        let mut decided = self.update(store, |record| settle(record, &known));
+        let mut decided = self.update(store, |record| decide(record, &known));
         if let Ok(Decision { answer: Settled::AskPeers, .. }) = decided {
             let all = Evidence { is_complete: true, ..known.merged(peers(now)) };
-            decided = self.update(store, |record| settle(record, &all));
+            decided = self.update(store, |record| decide(record, &all));
         }
         match decided {
             Ok(Decision { answer, transition, .. }) => {
@@ -166,6 +221,19 @@ impl Circuit {
             // The verdict is lost; a probe's lease ends it.
             Err(Refused::Store) => Ok(Told::quietly(Settled::Stale)),
         }
+    }
+
+    /// Notes that the client has sent all of a probe's request.
+    pub fn request_sent<S: SharedData + Clock>(
+        &mut self,
+        store: &Store<S>,
+        clock: &WorkerClock,
+        permit: &Permit,
+    ) {
+        let policy = self.policy;
+        let now = clock.read(store.shared());
+        // Where it fails the lease gives the slot back.
+        let _ = self.update(store, |record| breaker::request_sent(&policy, record, now, permit));
     }
 
     /// Notes that good response headers of a probe have arrived.
@@ -236,7 +304,7 @@ impl Circuit {
         }
         if outcome == Outcome::Success {
             self.successes.last = Some(now);
-            self.successes.windows.add(now, Tally::SUCCESS);
+            self.successes.windows.add(now, Tally::success(Pace::Fast));
         }
         Settled::Counted
     }
@@ -256,7 +324,8 @@ impl Circuit {
                 // Whoever closes the circuit gives the windows their shape: where that was an older
                 // configuration, the newer one finds its own epoch missing and reshapes (rule 10).
                 let is_closing = decision.transition.is_some_and(|t| t.to == State::Closed);
-                let epoch = |next| Record { config_epoch: self.epoch, ..next };
+                let epoch =
+                    |next| Record { config_epoch: self.epoch, policy: self.policy_id, ..next };
                 Decision {
                     answer: Some(decision.answer),
                     next: if is_closing { decision.next.map(epoch) } else { decision.next },
@@ -271,13 +340,20 @@ impl Circuit {
 
     fn adopted(&self, found: Option<&Record>) -> Record {
         found.map_or_else(
-            || Record::new(self.place.owner, self.epoch, &self.policy.trip),
-            |record| record.adopted(self.epoch, &self.policy.trip),
+            || Record::new(self.place.owner, self.epoch, &self.policy),
+            |record| record.adopted(self.epoch, &self.policy),
         )
     }
 
     fn take(&mut self, record: Option<Record>) {
         self.snapshot = self.adopted(record.as_ref());
+        let theirs = self.snapshot.policy;
+        if self.snapshot.is_at_odds_with(self.epoch, self.policy_id)
+            && self.conflict != Some(theirs)
+        {
+            self.conflict = Some(theirs);
+            self.conflicts = self.conflicts.saturating_add(1);
+        }
         if self.successes.generation != self.snapshot.generation {
             self.successes = Successes::none(self.snapshot.generation, &self.policy);
         }

@@ -5,15 +5,41 @@
 //! answer; everything else is Envoy's, another filter's or the client's doing and says nothing of
 //! the upstream.
 
-use crate::breaker::Outcome;
+mod deadline;
+mod retry_after;
+mod statuses;
 
-/// gRPC statuses that are the upstream's failure, by number.
-const UNKNOWN: u32 = 2;
-const DEADLINE_EXCEEDED: u32 = 4;
-const RESOURCE_EXHAUSTED: u32 = 8;
-const INTERNAL: u32 = 13;
-const UNAVAILABLE: u32 = 14;
-const DATA_LOSS: u32 = 15;
+pub use deadline::{
+    CLIENT_HEADERS, ClientDeadline, Deadlines, GRPC_HEADER, IN_FORCE_HEADER, TimedOut,
+    grpc_timeout, millis,
+};
+pub use retry_after::retry_after;
+pub use statuses::{GrpcStatus, GrpcStatusSet, StatusSet};
+
+use crate::breaker::Outcome;
+use crate::time::Span;
+
+/// What a policy says of endings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub failure_statuses: StatusSet,
+    /// Neither success nor failure; wins over `failure_statuses`.
+    pub ignore_statuses: StatusSet,
+    pub failure_grpc_statuses: GrpcStatusSet,
+    /// A timeout under a deadline that the client set shorter than this is the client's doing.
+    pub min_deadline: Span,
+    /// A call without response headers by then is slow, from the end of its request.
+    pub slow_after: Option<Span>,
+    pub client_disconnect: ClientDisconnect,
+}
+
+/// What a client that leaves before the response headers says of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientDisconnect {
+    Ignore,
+    /// That the call was slow, if it left after `slow_after`.
+    Slow,
+}
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,68 +61,167 @@ pub enum Grpc {
     #[default]
     No,
     /// `grpc-status`, from the trailers or the headers of a trailers-only response.
-    Status(Option<u32>),
+    Status(Option<GrpcStatus>),
 }
 
-/// An outcome with the reason, for the log.
+/// An outcome, by whom, and the reason for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Classified {
     pub outcome: Outcome,
+    pub by: By,
     pub why: &'static str,
 }
 
-const fn success(why: &'static str) -> Classified {
-    Classified { outcome: Outcome::Success, why }
+/// What ended the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The upstream's answer, or its failure to give one.
+    Upstream,
+    /// A deadline, whoever set it.
+    Deadline,
+    Client,
+    /// Envoy or another filter.
+    Proxy,
 }
 
-const fn failure(why: &'static str) -> Classified {
-    Classified { outcome: Outcome::Failure { reset: false }, why }
-}
+impl Classified {
+    const fn success(why: &'static str) -> Self {
+        Self { outcome: Outcome::Success, by: By::Upstream, why }
+    }
 
-const fn ignored(why: &'static str) -> Classified {
-    Classified { outcome: Outcome::Ignored, why }
-}
+    const fn failure(why: &'static str) -> Self {
+        Self { outcome: Outcome::Failure { reset: false }, by: By::Upstream, why }
+    }
 
-/// Whether a response needs no further look: a good status, to the end. What Envoy or a filter
-/// answers so is no failure either, and not worth two hostcalls on every request.
-pub const fn is_plain_success(status: Option<u16>, grpc: Grpc, is_complete: bool) -> bool {
-    is_complete
-        && matches!(status, Some(200..=399))
-        && matches!(grpc, Grpc::No | Grpc::Status(Some(0)))
-}
+    const fn ignored(why: &'static str) -> Self {
+        Self { outcome: Outcome::Ignored, by: By::Upstream, why }
+    }
 
-/// Whether response headers are an answer of the upstream that is no failure.
-pub fn are_good_headers(status: u16, details: &str) -> bool {
-    details == VIA_UPSTREAM && by_http_status(status).outcome == Outcome::Success
+    const fn by(self, by: By) -> Self {
+        Self { by, ..self }
+    }
+
+    /// A timeout turned out to be the client's own deadline.
+    #[must_use]
+    pub const fn blamed_on_client(self) -> Self {
+        Self::ignored("the client's own deadline").by(By::Client)
+    }
+
+    pub const fn is_failure(&self) -> bool {
+        matches!(self.outcome, Outcome::Failure { .. })
+    }
 }
 
 const VIA_UPSTREAM: &str = "via_upstream";
+/// The timeout that does not show in [`IN_FORCE_HEADER`].
+const STREAM_DURATION: &str = "upstream_max_stream_duration_reached";
 
-pub fn classify(ending: &Ending<'_>) -> Classified {
-    let details = ending.details;
-    if let Some(reset) = details.strip_prefix("upstream_reset_before_response_started") {
-        return by_reset(reset);
+/// Whether the timeout that fell is the one that [`IN_FORCE_HEADER`] tells.
+pub fn is_told_in_force(details: &str) -> bool {
+    details != STREAM_DURATION
+}
+
+impl Rules {
+    /// Whether a response needs no further look: a good status, to the end. What Envoy or a filter
+    /// answers so is no failure either, and not worth two hostcalls on every request.
+    pub fn is_plain_success(&self, status: Option<u16>, grpc: Grpc, is_complete: bool) -> bool {
+        is_complete
+            && matches!(grpc, Grpc::No | Grpc::Status(Some(GrpcStatus::OK)))
+            && status.is_some_and(|status| {
+                matches!(status, 200..=399)
+                    && self.by_http_status(status).outcome == Outcome::Success
+            })
     }
-    if let Some(reset) = details.strip_prefix("upstream_reset_after_response_started") {
-        // An upgraded connection always ends so.
-        return match ending.status {
-            Some(101) => success("upgraded"),
-            _ => by_reset(reset),
+
+    /// Whether response headers are an answer of the upstream that is no failure.
+    pub fn are_good_headers(&self, status: u16, details: &str) -> bool {
+        details == VIA_UPSTREAM && self.by_http_status(status).outcome == Outcome::Success
+    }
+
+    pub fn classify(&self, ending: &Ending<'_>) -> Classified {
+        let details = ending.details;
+        if let Some(reset) = details.strip_prefix("upstream_reset_before_response_started") {
+            return by_reset(reset);
+        }
+        if let Some(reset) = details.strip_prefix("upstream_reset_after_response_started") {
+            // An upgraded connection always ends so.
+            return match ending.status {
+                Some(101) => Classified::success("upgraded"),
+                _ => by_reset(reset),
+            };
+        }
+        match details {
+            // The second is the upstream's refusal to upgrade.
+            VIA_UPSTREAM | "websocket_handshake_unsuccessful" => self.by_answer(ending),
+            "no_healthy_upstream" => Classified::failure("no healthy host"),
+            "response_timeout"
+            | "upstream_response_timeout"
+            | "upstream_per_try_timeout"
+            | "upstream_per_try_idle_timeout"
+            | STREAM_DURATION
+            | "stream_idle_timeout"
+            | "max_duration_timeout"
+            | "duration_timeout" => self.by_timeout(ending).by(By::Deadline),
+            _ if is_client_gone(details) => Classified::ignored("the client left").by(By::Client),
+            _ => Classified::ignored("not the upstream's answer").by(By::Proxy),
+        }
+    }
+
+    fn by_timeout(&self, ending: &Ending<'_>) -> Classified {
+        match ending.status {
+            // Headers came, then the time ran out: as likely a slow reader as a stalled upstream.
+            Some(status) if !ending.is_complete => match self.by_http_status(status) {
+                Classified { outcome: Outcome::Success, .. } => {
+                    Classified::ignored("timeout after good headers")
+                }
+                bad => bad,
+            },
+            Some(408) => Classified::ignored("the client's upload timed out"),
+            _ => Classified::failure("timeout"),
+        }
+    }
+
+    fn by_answer(&self, ending: &Ending<'_>) -> Classified {
+        let Some(status) = ending.status else {
+            return Classified::ignored("no response");
         };
+        let answer = match ending.grpc {
+            Grpc::Status(status_of_grpc) if status == 200 => self.by_grpc_status(status_of_grpc),
+            _ => self.by_http_status(status),
+        };
+        if answer.is_failure() && ending.is_rejected_upstream {
+            return Classified::ignored("rejected by a circuit breaker further upstream");
+        }
+        answer
     }
-    match details {
-        // The second is the upstream's refusal to upgrade.
-        VIA_UPSTREAM | "websocket_handshake_unsuccessful" => by_answer(ending),
-        "no_healthy_upstream" => failure("no healthy host"),
-        "response_timeout"
-        | "upstream_response_timeout"
-        | "upstream_per_try_timeout"
-        | "upstream_per_try_idle_timeout"
-        | "upstream_max_stream_duration_reached"
-        | "stream_idle_timeout"
-        | "max_duration_timeout"
-        | "duration_timeout" => by_timeout(ending),
-        _ => ignored("not the upstream's answer"),
+
+    fn by_http_status(&self, status: u16) -> Classified {
+        if self.ignore_statuses.contains(status) {
+            Classified::ignored("status")
+        } else if self.failure_statuses.contains(status) {
+            // The upstream may be a proxy that kept to the deadline it was told.
+            let by = if status == 504 { By::Deadline } else { By::Upstream };
+            Classified::failure("status").by(by)
+        } else if StatusSet::RANGE.contains(&status) {
+            Classified::success("status")
+        } else {
+            Classified::ignored("status out of range")
+        }
+    }
+
+    fn by_grpc_status(&self, status: Option<GrpcStatus>) -> Classified {
+        // A call that ends without one is UNKNOWN to its client.
+        let known = status.unwrap_or(GrpcStatus::UNKNOWN);
+        if self.failure_grpc_statuses.contains(known) {
+            let by =
+                if known == GrpcStatus::DEADLINE_EXCEEDED { By::Deadline } else { By::Upstream };
+            Classified::failure(if status.is_some() { "grpc-status" } else { "no grpc-status" })
+                .by(by)
+        } else if known == GrpcStatus::RESOURCE_EXHAUSTED {
+            Classified::ignored("grpc-status")
+        } else {
+            Classified::success("grpc-status")
+        }
     }
 }
 
@@ -105,73 +230,39 @@ fn by_reset(reset: &str) -> Classified {
     let reason = reset.trim_start_matches('{');
     let is = |prefix: &str| reason.starts_with(prefix);
     if is("overflow") {
-        ignored("overflow of the proxy's own limits")
+        Classified::ignored("overflow of the proxy's own limits").by(By::Proxy)
     } else if is("local_reset") || is("local_refused_stream_reset") {
-        ignored("reset by the proxy")
+        Classified::ignored("reset by the proxy").by(By::Proxy)
     } else if is("remote_connection_failure") || is("local_connection_failure") {
-        failure("connection failed")
+        Classified::failure("connection failed")
     } else if is("connection_timeout") {
-        failure("connection timed out")
+        Classified::failure("connection timed out")
     } else {
         // The connection or stream was there and died.
-        Classified { outcome: Outcome::Failure { reset: true }, why: "reset" }
+        let outcome = Outcome::Failure { reset: true };
+        Classified { outcome, by: By::Upstream, why: "reset" }
     }
 }
 
-fn by_timeout(ending: &Ending<'_>) -> Classified {
-    if !ending.is_complete && ending.status.is_some() {
-        // Headers came, then the time ran out: as likely a slow reader as a stalled upstream.
-        return match by_http_status(ending.status.unwrap_or_default()) {
-            Classified { outcome: Outcome::Success, .. } => ignored("timeout after good headers"),
-            bad => bad,
-        };
-    }
-    match ending.status {
-        Some(408) => ignored("the client's upload timed out"),
-        _ => failure("timeout"),
-    }
-}
-
-fn by_answer(ending: &Ending<'_>) -> Classified {
-    let Some(status) = ending.status else {
-        return ignored("no response");
-    };
-    let answer = match ending.grpc {
-        Grpc::Status(status_of_grpc) if status == 200 => by_grpc_status(status_of_grpc),
-        _ => by_http_status(status),
-    };
-    match answer.outcome {
-        Outcome::Failure { .. } if ending.is_rejected_upstream => {
-            ignored("rejected by a circuit breaker further upstream")
-        }
-        _ => answer,
-    }
-}
-
-const fn by_http_status(status: u16) -> Classified {
-    match status {
-        429 | 501 | 505 => ignored("status"),
-        500..=599 => failure("status"),
-        100..=499 => success("status"),
-        _ => ignored("status out of range"),
-    }
-}
-
-/// A gRPC call that ends without a status is UNKNOWN to its client.
-const fn by_grpc_status(status: Option<u32>) -> Classified {
-    match status {
-        None => failure("no grpc-status"),
-        Some(UNKNOWN | DEADLINE_EXCEEDED | INTERNAL | UNAVAILABLE | DATA_LOSS) => {
-            failure("grpc-status")
-        }
-        Some(RESOURCE_EXHAUSTED) => ignored("grpc-status"),
-        Some(_) => success("grpc-status"),
-    }
+fn is_client_gone(details: &str) -> bool {
+    const WAYS: [&str; 5] = [
+        "downstream_remote_disconnect",
+        "http2.remote_reset",
+        "http2.remote_refuse",
+        "http3.remote_reset",
+        "http3.remote_refuse",
+    ];
+    WAYS.iter().any(|way| details.starts_with(way))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The defaults, as the configuration gives them.
+    fn rules() -> Rules {
+        crate::config::Config::parse(b"").unwrap().policy("any").classify
+    }
 
     const FAILURE: Outcome = Outcome::Failure { reset: false };
     const RESET: Outcome = Outcome::Failure { reset: true };
@@ -179,22 +270,22 @@ mod tests {
     fn answered(status: u16, details: &str) -> Outcome {
         let ending =
             Ending { status: Some(status), is_complete: true, details, ..Ending::default() };
-        classify(&ending).outcome
+        rules().classify(&ending).outcome
     }
 
     fn cut(status: Option<u16>, details: &str) -> Outcome {
-        classify(&Ending { status, details, ..Ending::default() }).outcome
+        rules().classify(&Ending { status, details, ..Ending::default() }).outcome
     }
 
-    fn grpc(status: Option<u32>) -> Outcome {
+    fn grpc_call(status: Option<u32>) -> Outcome {
         let ending = Ending {
             status: Some(200),
-            grpc: Grpc::Status(status),
+            grpc: Grpc::Status(status.and_then(GrpcStatus::from_number)),
             is_complete: true,
             details: VIA_UPSTREAM,
             ..Ending::default()
         };
-        classify(&ending).outcome
+        rules().classify(&ending).outcome
     }
 
     #[test]
@@ -269,13 +360,13 @@ mod tests {
     #[test]
     fn grpc_is_judged_by_its_status() {
         for status in [0, 1, 3, 5, 7, 12, 16] {
-            assert_eq!(grpc(Some(status)), Outcome::Success, "{status}");
+            assert_eq!(grpc_call(Some(status)), Outcome::Success, "{status}");
         }
         for status in [2, 4, 13, 14, 15] {
-            assert_eq!(grpc(Some(status)), FAILURE, "{status}");
+            assert_eq!(grpc_call(Some(status)), FAILURE, "{status}");
         }
-        assert_eq!(grpc(Some(8)), Outcome::Ignored);
-        assert_eq!(grpc(None), FAILURE);
+        assert_eq!(grpc_call(Some(8)), Outcome::Ignored);
+        assert_eq!(grpc_call(None), FAILURE);
     }
 
     #[test]
@@ -287,22 +378,56 @@ mod tests {
             is_rejected_upstream: true,
             ..Ending::default()
         };
-        assert_eq!(classify(&ending).outcome, Outcome::Ignored);
+        assert_eq!(rules().classify(&ending).outcome, Outcome::Ignored);
         let good = Ending { status: Some(200), ..ending };
-        assert_eq!(classify(&good).outcome, Outcome::Success);
+        assert_eq!(rules().classify(&good).outcome, Outcome::Success);
+    }
+
+    #[test]
+    fn a_deadline_may_have_been_the_clients_wherever_it_was_kept() {
+        let ended = |status, grpc, details| {
+            let ending = Ending {
+                status: Some(status),
+                grpc,
+                is_complete: true,
+                details,
+                ..Ending::default()
+            };
+            rules().classify(&ending).by
+        };
+        let exceeded = Grpc::Status(Some(GrpcStatus::DEADLINE_EXCEEDED));
+        assert_eq!(ended(504, Grpc::No, "response_timeout"), By::Deadline);
+        assert_eq!(ended(504, Grpc::No, VIA_UPSTREAM), By::Deadline);
+        assert_eq!(ended(200, exceeded, VIA_UPSTREAM), By::Deadline);
+        assert_eq!(ended(503, Grpc::No, VIA_UPSTREAM), By::Upstream);
+    }
+
+    #[test]
+    fn a_client_that_left_is_told_from_a_filter_that_answered() {
+        let by = |details| rules().classify(&Ending { details, ..Ending::default() }).by;
+        assert_eq!(by("downstream_remote_disconnect"), By::Client);
+        assert_eq!(by("http2.remote_reset"), By::Client);
+        assert_eq!(by("fault_filter_abort"), By::Proxy);
     }
 
     #[test]
     fn only_a_complete_good_answer_needs_no_further_look() {
-        assert!(is_plain_success(Some(200), Grpc::No, true));
-        assert!(is_plain_success(Some(304), Grpc::No, true));
-        assert!(is_plain_success(Some(200), Grpc::Status(Some(0)), true));
+        let mut rules = rules();
+        let ok = Grpc::Status(Some(GrpcStatus::OK));
+        assert!(rules.is_plain_success(Some(200), Grpc::No, true));
+        assert!(rules.is_plain_success(Some(304), Grpc::No, true));
+        assert!(rules.is_plain_success(Some(200), ok, true));
         for (status, is_complete) in [(200, false), (404, true), (503, true), (101, true)] {
-            assert!(!is_plain_success(Some(status), Grpc::No, is_complete));
+            assert!(!rules.is_plain_success(Some(status), Grpc::No, is_complete));
         }
-        assert!(!is_plain_success(None, Grpc::No, true));
-        for status in [None, Some(14)] {
-            assert!(!is_plain_success(Some(200), Grpc::Status(status), true));
+        assert!(!rules.is_plain_success(None, Grpc::No, true));
+        for status in [None, GrpcStatus::from_number(14)] {
+            assert!(!rules.is_plain_success(Some(200), Grpc::Status(status), true));
+        }
+        rules.failure_statuses.insert(302..=302);
+        rules.ignore_statuses.insert(204..=204);
+        for status in [302, 204] {
+            assert!(!rules.is_plain_success(Some(status), Grpc::No, true), "{status}");
         }
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! * `source`: the bytes, JSON or protobuf, as one kind of `value`.
 //! * `node`: a place in the document, over the layers it inherits from.
-//! * `policy`, `trip`, `reject`: how a circuit behaves. `names`: which policy a cluster gets.
+//! * `policy`, `trip`, `classify`, `reject`: how a circuit behaves. `names`: which policy a cluster gets.
 //!
 //! Strict on purpose: a field that is misspelled, of the wrong type or out of range would protect
 //! nobody, and that would only show in the next outage.
 
+mod classify;
 mod error;
 mod names;
 mod node;
@@ -257,7 +258,7 @@ mod tests {
         assert_eq!(
             trip(r#"{"failure_ration": {}}"#),
             "circuits.hf_api.trip.failure_ration: unknown field, expected one of \
-             consecutive_failures, failure_ratio, failures; did you mean `failure_ratio`?"
+             consecutive_failures, failure_ratio, failures, slow_ratio; did you mean `failure_ratio`?"
         );
         assert_eq!(
             error(r#"{"circuits": {"outbound|80||a.b": {"mode": 1}}}"#),

@@ -17,8 +17,12 @@ impl fmt::Display for TripReason {
             Self::Failures { failures, window } => {
                 write!(f, "{failures} failure{} within {window}", plural(*failures))
             }
+            Self::SlowRatio { slow, requests, window } => {
+                write!(f, "{slow} of {requests} requests were slow within {window}")
+            }
             Self::ProbeFailed => f.write_str("probe failed"),
             Self::ProbeTimedOut => f.write_str("probe timed out"),
+            Self::ProbeSlow => f.write_str("probe was slow"),
         }
     }
 }

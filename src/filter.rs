@@ -2,5 +2,6 @@
 
 mod http;
 mod root;
+mod settle;
 
 pub use root::Root;

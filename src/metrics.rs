@@ -32,6 +32,7 @@ pub enum Metric {
     ProbeTimeouts,
     Successes,
     Failures,
+    Slow,
     Ignored,
     StaleResults,
 }
@@ -42,6 +43,7 @@ pub enum ProxyMetric {
     Untracked,
     SharedDataConflicts,
     BadRecords,
+    PolicyConflicts,
 }
 
 /// A row of the table in the README.
@@ -56,7 +58,7 @@ const fn row(name: &'static str, meaning: &'static str) -> Row {
 }
 
 impl Metric {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::State,
         Self::Opened,
         Self::HalfOpened,
@@ -66,6 +68,7 @@ impl Metric {
         Self::ProbeTimeouts,
         Self::Successes,
         Self::Failures,
+        Self::Slow,
         Self::Ignored,
         Self::StaleResults,
     ];
@@ -81,6 +84,7 @@ impl Metric {
             Self::ProbeTimeouts => row("probe_timeouts", "probes whose lease ran out"),
             Self::Successes => row("successes", "requests that succeeded; added once per sync"),
             Self::Failures => row("failures", "requests that failed by the upstream's doing"),
+            Self::Slow => row("slow", "requests without response headers within `slow_after`"),
             Self::Ignored => row("ignored", "requests that count neither way"),
             Self::StaleResults => {
                 row("stale_results", "outcomes that came after their generation had ended")
@@ -106,7 +110,8 @@ impl Metric {
 }
 
 impl ProxyMetric {
-    pub const ALL: [Self; 3] = [Self::Untracked, Self::SharedDataConflicts, Self::BadRecords];
+    pub const ALL: [Self; 4] =
+        [Self::Untracked, Self::SharedDataConflicts, Self::BadRecords, Self::PolicyConflicts];
 
     pub const fn row(self) -> Row {
         match self {
@@ -115,6 +120,10 @@ impl ProxyMetric {
                 row("shared_data_conflicts", "races for shared data that were lost and run again")
             }
             Self::BadRecords => row("bad_records", "unreadable values found in shared data"),
+            Self::PolicyConflicts => row(
+                "policy_conflicts",
+                "circuits found shaped by a newer configuration with another policy, once per worker",
+            ),
         }
     }
 }

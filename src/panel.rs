@@ -4,6 +4,7 @@
 //! hands requests to it, keeps it in step with the other workers at every [`Panel::sync`], and adds
 //! to the metrics. What is to be logged it leaves in [`Panel::take_events`].
 
+mod flights;
 mod index;
 mod ledger;
 mod pulse;
@@ -16,18 +17,21 @@ use std::rc::Rc;
 
 use fnv::FnvHashMap;
 
+pub use self::flights::FlightKey;
+use self::flights::Flights;
 use self::ledger::Ledger;
 use self::pulse::Change;
 pub use self::views::View;
 use crate::breaker::{
-    Evidence, Lapsed, Outcome, Owner, Permit, Rejection, Settled, State, Transition,
+    Call, Evidence, Lapsed, Outcome, Owner, Permit, Rejection, Settled, State, Transition,
 };
 use crate::circuit::{Admission, Circuit, Evicted};
+use crate::classify::Deadlines;
 use crate::clock::{Clock, WorkerClock};
 use crate::config::{CircuitPolicy, Config};
 use crate::metrics::{CircuitMetrics, Counters, Metric, ProxyMetric, ProxyMetrics};
 use crate::store::{SharedData, Store};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// The format of everything in shared data: another version does not read this one's keys.
 const FORMAT: u32 = 1;
@@ -49,6 +53,7 @@ pub struct Panel<H> {
     /// By the number in [`Seat::Guarded`].
     circuits: Vec<Option<Guarded>>,
     ledger: Ledger,
+    flights: Flights,
     /// How much of the pulse has been read.
     seen: u64,
     /// Changes the others have not been told yet.
@@ -88,6 +93,7 @@ struct Guarded {
     metrics: CircuitMetrics,
     protocol: Protocol,
     may_move: bool,
+    deadlines: Deadlines,
     /// Successes since the last sync.
     unreported: u32,
 }
@@ -113,7 +119,7 @@ pub struct Event {
 pub enum Admitted {
     /// The cluster has no circuit, or the request is not counted.
     Unguarded,
-    Passed(Ticket),
+    Passed(Ticket, Rc<CircuitPolicy>),
     Rejected {
         circuit: Rc<str>,
         policy: Rc<CircuitPolicy>,
@@ -144,6 +150,7 @@ impl<H: Host> Panel<H> {
         let prefix = format!("fusebox/{FORMAT}/{}/", config.namespace);
         let mut panel = Self {
             ledger: Ledger::new(&prefix),
+            flights: Flights::default(),
             store: Store::new(host),
             clock,
             epoch,
@@ -175,8 +182,14 @@ impl<H: Host> Panel<H> {
         mem::take(&mut self.events)
     }
 
-    /// May a request to `cluster` pass?
-    pub fn admit(&mut self, cluster: &[u8]) -> Admitted {
+    /// May a request to `cluster` pass? `is_complete` says whether its client has sent all of it;
+    /// `method` is only asked for where it might have to be a probe.
+    pub fn admit(
+        &mut self,
+        cluster: &[u8],
+        is_complete: bool,
+        method: impl Fn() -> Option<Vec<u8>>,
+    ) -> Admitted {
         // The second try is for a slot that turned out to have been given away.
         for _ in 0..2 {
             let seat = match self.seat(cluster) {
@@ -187,7 +200,9 @@ impl<H: Host> Panel<H> {
             let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
                 break;
             };
-            match guarded.circuit.admit(&self.store, &self.clock) {
+            let methods = &guarded.policy.probe_methods;
+            let may_probe = || may_probe(methods.as_deref(), &method);
+            match guarded.circuit.admit(&self.store, &self.clock, is_complete, may_probe) {
                 Ok(told) => {
                     self.tell(seat, told.lapsed, told.transition);
                     return self.admitted(seat, told.answer);
@@ -199,19 +214,19 @@ impl<H: Host> Panel<H> {
         Admitted::Unguarded
     }
 
-    /// Takes the outcome of a request. Where another cluster served it than the one that admitted
-    /// it, the permit is given back and the outcome counts for the one that served.
-    pub fn settle(&mut self, ticket: &Ticket, outcome: Outcome, served_by: Option<&[u8]>) {
+    /// Takes the end of a call. Where another cluster served it than the one that admitted
+    /// it, the permit is given back and the call counts for the one that served.
+    pub fn settle(&mut self, ticket: &Ticket, call: &Call, served_by: Option<&[u8]>) {
         let server = served_by.filter(|server| self.has_moved(ticket, server));
         let Some(server) = server else {
-            return self.settle_here(ticket, outcome);
+            return self.settle_here(ticket, call);
         };
         if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
             guarded.may_move = true;
         }
         self.release(ticket);
         if let Some(moved) = self.moved(ticket, server) {
-            self.settle_here(&moved, outcome);
+            self.settle_here(&moved, call);
         }
     }
 
@@ -219,6 +234,13 @@ impl<H: Host> Panel<H> {
     /// served costs a call, so a good response is only asked after that.
     pub fn may_move(&self, ticket: &Ticket) -> bool {
         self.guarded(ticket).is_some_and(|guarded| guarded.may_move)
+    }
+
+    /// Notes that the client has sent all of a probe's request.
+    pub fn request_sent(&mut self, ticket: &Ticket) {
+        if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
+            guarded.circuit.request_sent(&self.store, &self.clock, &ticket.permit);
+        }
     }
 
     /// Notes that good response headers of a probe have arrived, unless another cluster sent them.
@@ -248,6 +270,16 @@ impl<H: Host> Panel<H> {
         }
     }
 
+    /// What is known of the deadlines of this circuit's calls.
+    pub fn deadlines(&mut self, ticket: &Ticket) -> Option<&mut Deadlines> {
+        Some(&mut of_ticket(&mut self.circuits, ticket)?.deadlines)
+    }
+
+    /// How long ago a request was admitted.
+    pub fn age(&self, ticket: &Ticket) -> Span {
+        self.clock.read(self.store.shared()).since(ticket.permit.started)
+    }
+
     /// Gives a probe's slot back without a verdict.
     fn release(&mut self, ticket: &Ticket) {
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
@@ -255,25 +287,29 @@ impl<H: Host> Panel<H> {
         };
         let Ticket { permit, .. } = ticket;
         // Where it fails the lease ends it.
-        let _ = guarded
-            .circuit
-            .settle(&self.store, &self.clock, permit, Outcome::Ignored, |_| Evidence::ALONE);
+        let _ = guarded.circuit.settle(
+            &self.store,
+            &self.clock,
+            permit,
+            &Outcome::Ignored.into(),
+            |_| Evidence::ALONE,
+        );
     }
 
-    fn settle_here(&mut self, ticket: &Ticket, outcome: Outcome) {
+    fn settle_here(&mut self, ticket: &Ticket, call: &Call) {
         let Ticket { seat, owner, permit } = *ticket;
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
         };
         let ledger = &self.ledger;
         let store = &self.store;
-        let settled = guarded.circuit.settle(store, &self.clock, &permit, outcome, |now| {
+        let settled = guarded.circuit.settle(store, &self.clock, &permit, call, |now| {
             ledger.peers(store, owner, permit.generation, now)
         });
         let Ok(told) = settled else {
             return self.forget(seat);
         };
-        match (told.answer, outcome) {
+        match (told.answer, call.outcome) {
             (Settled::Counted, Outcome::Success) => {
                 if guarded.unreported == 0 {
                     self.with_news.push(seat);
@@ -322,7 +358,8 @@ impl<H: Host> Panel<H> {
                 if permit.probe.is_some() {
                     guarded.metrics.add(host, Metric::Probes, 1);
                 }
-                Admitted::Passed(Ticket { seat, owner: guarded.circuit.owner(), permit })
+                let ticket = Ticket { seat, owner: guarded.circuit.owner(), permit };
+                Admitted::Passed(ticket, Rc::clone(&guarded.policy))
             }
             Admission::Untracked => {
                 self.metrics.add(host, ProxyMetric::Untracked, 1);
@@ -368,6 +405,12 @@ impl<H: Host> Panel<H> {
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+fn may_probe(methods: Option<&[String]>, method: impl Fn() -> Option<Vec<u8>>) -> bool {
+    methods.is_none_or(|methods| {
+        method().is_some_and(|method| methods.iter().any(|known| known.as_bytes() == method))
+    })
 }
 
 /// The circuit that gave a ticket, unless its seat has become another's.

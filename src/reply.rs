@@ -50,7 +50,9 @@ impl<'a> Problem<'a> {
 pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bool) -> Reply {
     let (state, details) = match rejection.reason {
         RejectReason::Open => (State::Open.as_str(), "circuit_breaker_open"),
-        RejectReason::ProbesInFlight => (State::HalfOpen.as_str(), "circuit_breaker_half_open"),
+        RejectReason::ProbesInFlight | RejectReason::NoProbe => {
+            (State::HalfOpen.as_str(), "circuit_breaker_half_open")
+        }
     };
     let retry_after = rejection.retry_after.as_secs_ceil().max(1);
     let detail = format!(

@@ -46,12 +46,11 @@ struct Entry {
     reason: Option<String>,
     requests: u32,
     failures: u32,
-    /// No rule looks at slow calls yet, and no override can be set: both keys are part of the
-    /// contract that readers rely on.
     slow: u32,
     requests_total: u64,
     failures_total: u64,
     rejected: u64,
+    /// None can be set yet: the key is part of the contract that readers rely on.
     r#override: Option<()>,
 }
 
@@ -104,9 +103,10 @@ fn entry(view: View, wall: Span) -> Entry {
         opened_at: view.opened.map(ago),
         retry_after: view.retry_after.map(|span| span.as_secs_ceil().max(1)),
         reason: view.reason.map(|reason| reason.to_string()),
-        requests: view.tally.requests(),
+        // Calls that are slow already have no outcome yet.
+        requests: view.tally.requests().max(view.tally.timed()),
         failures: view.tally.failures,
-        slow: 0,
+        slow: view.tally.slow,
         requests_total: view.successes_total.saturating_add(view.failures_total),
         failures_total: view.failures_total,
         rejected: view.rejected_total,
@@ -132,7 +132,7 @@ mod tests {
             state: State::Open,
             generation: 3,
             reason: Some(TripReason::ConsecutiveFailures { failures: 5 }),
-            tally: Tally { successes: 7, failures: 5 },
+            tally: Tally { successes: 7, failures: 5, fast: 9, slow: 3 },
             last_failure: Some(Span::from_secs(2)),
             opened: Some(Span::from_secs(2)),
             retry_after: Some(Span::from_millis(27_500)),
@@ -158,7 +158,7 @@ mod tests {
                 "fail_count": 5, "last_failure_time": 1_703_699_998.25, "is_healthy": false,
                 "generation": 3, "opened_at": 1_703_699_998.25, "retry_after": 28,
                 "reason": "5 consecutive failures", "requests": 12, "failures": 5,
-                "slow": 0, "requests_total": 100, "failures_total": 30, "rejected": 4, "override": null,
+                "slow": 3, "requests_total": 100, "failures_total": 30, "rejected": 4, "override": null,
             },
             "timestamp": 1_703_700_000.25,
         });

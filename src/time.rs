@@ -76,6 +76,14 @@ impl Span {
     }
 }
 
+impl Add for Span {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
 /// As a user writes it: `250ms`, `30s`, `5m`, `1.5s`; the largest unit that is exact to the
 /// millisecond.
 impl fmt::Display for Span {

@@ -14,7 +14,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 
 use fusebox::breaker::{
     self, Backoff, Decision, Evidence, HalfOpen, Jitter, Multiplier, Outcome, Owner, Permit, Phase,
-    Policy, Record, Settled, State as Circuit, Transition, TripRules, Verdict,
+    Policy, Record, Request, Settled, State as Circuit, Transition, TripRules, Verdict,
 };
 use fusebox::store::{HostError, SharedData, Store, Swapped, Token};
 use fusebox::time::{Span, Timestamp};
@@ -22,6 +22,8 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 
 const OWNER: Owner = Owner(7);
 const KEY: &str = "circuit";
+/// A request without a body that may be a probe.
+const GET: Request = Request { is_complete: true, may_probe: true };
 
 /// A cell of shared data: its bytes and its cas.
 type Cell = Option<(Vec<u8>, u32)>;
@@ -82,6 +84,7 @@ fn policy(probes: u8) -> Policy {
             consecutive_failures: NonZeroU32::new(1),
             failure_ratio: None,
             failures: None,
+            slow_ratio: None,
         },
         open: Backoff::new(
             Span::from_secs(1),
@@ -137,7 +140,7 @@ impl State {
 
     fn record(&self, policy: &Policy) -> Record {
         let stored = self.shared.as_ref().and_then(|(bytes, _)| Record::decode(bytes));
-        stored.unwrap_or_else(|| Record::new(OWNER, Timestamp::ZERO, &policy.trip))
+        stored.unwrap_or_else(|| Record::new(OWNER, Timestamp::ZERO, policy))
     }
 
     /// Probes in flight whose lease is still good.
@@ -146,7 +149,10 @@ impl State {
         let permits = self.workers.iter().flat_map(|worker| &worker.permits);
         permits
             .filter(|permit| permit.generation == generation)
-            .filter(|permit| permit.probe.is_some_and(|probe| probe.deadline > self.now()))
+            .filter(|permit| {
+                let lease = policy.half_open.probe_timeout;
+                permit.probe.is_some_and(|probe| probe.granted + lease > self.now())
+            })
             .count()
     }
 }
@@ -166,7 +172,7 @@ impl Workers {
         });
         let (decision, _) = store
             .update(KEY, |found| {
-                let fresh = Record::new(OWNER, Timestamp::ZERO, &self.policy.trip);
+                let fresh = Record::new(OWNER, Timestamp::ZERO, &self.policy);
                 decide(found.unwrap_or(&fresh))
             })
             .unwrap();
@@ -185,7 +191,7 @@ impl Workers {
         let (policy, now) = (self.policy, state.now());
         match op {
             Op::Admit => {
-                let decide = |record: &Record| breaker::admit(&policy, record, now);
+                let decide = |record: &Record| breaker::admit(&policy, record, now, GET);
                 if let (Verdict::Admit(permit), _) = self.update(state, read, decide) {
                     state.workers[worker].permits.push(permit);
                 }
@@ -193,7 +199,14 @@ impl Workers {
             Op::Settle(place, outcome) => {
                 let permit = state.workers[worker].permits.remove(place);
                 let settled = self.update(state, read, |record| {
-                    breaker::settle(&policy, record, now, &permit, outcome, &Evidence::ALONE)
+                    breaker::settle(
+                        &policy,
+                        record,
+                        now,
+                        &permit,
+                        &outcome.into(),
+                        &Evidence::ALONE,
+                    )
                 });
                 assert_ne!(settled, Settled::AskPeers, "all evidence was given");
             }
@@ -286,7 +299,7 @@ impl Model for Workers {
                     let record = state.record(&model.policy);
                     match record.phase {
                         Phase::HalfOpen { .. } => {
-                            let decision = breaker::admit(&model.policy, &record, late);
+                            let decision = breaker::admit(&model.policy, &record, late, GET);
                             matches!(decision.answer.0, Verdict::Admit(_))
                                 || decision.transition.is_some()
                         }

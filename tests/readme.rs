@@ -48,3 +48,20 @@ fn the_metrics_are_those_of_the_code_in_its_order() {
         ProxyMetric::ALL.iter().map(|metric| line("circuit_breaker.", metric.row())).collect();
     assert!(README.contains(&format!("|---|---|\n{proxy}\n")), "expected:\n{proxy}");
 }
+
+#[derive(serde::Deserialize)]
+struct Ending {
+    ending: String,
+    counts: String,
+    why: String,
+}
+
+#[test]
+fn every_ending_counts_as_the_tests_prove() {
+    let rows: Vec<Ending> = serde_json::from_str(include_str!("endings.json")).unwrap();
+    let table: String = rows
+        .iter()
+        .map(|row| format!("| {} | {} | {} |\n", row.ending, row.counts, row.why))
+        .collect();
+    assert!(README.contains(&format!("|---|---|---|\n{table}\n")), "expected:\n{table}");
+}

@@ -4,18 +4,23 @@ use super::lapse::{Lapsed, lapse};
 use super::transition::half_open;
 use super::{
     Decision, Lease, MAX_PROBES, Permit, Phase, Policy, Probe, Record, RejectReason, Rejection,
-    Verdict,
+    Request, Verdict,
 };
 use crate::time::{Span, Timestamp};
 
-/// How soon to come back while probes are in flight.
+/// How soon to come back while half-open.
 const HALF_OPEN_RETRY: Span = Span::from_secs(1);
 
 /// The verdict, with what time had decided before (rule 5).
-pub fn admit(policy: &Policy, record: &Record, now: Timestamp) -> Decision<(Verdict, Lapsed)> {
+pub fn admit(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    request: Request,
+) -> Decision<(Verdict, Lapsed)> {
     let lapsed = lapse(policy, record, now);
     let current = lapsed.next.as_ref().unwrap_or(record);
-    let admitted = admit_now(policy, current, now);
+    let admitted = admit_now(policy, current, now, request);
     Decision {
         answer: (admitted.answer, lapsed.answer),
         next: admitted.next.or(lapsed.next),
@@ -25,7 +30,12 @@ pub fn admit(policy: &Policy, record: &Record, now: Timestamp) -> Decision<(Verd
     }
 }
 
-fn admit_now(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Verdict> {
+fn admit_now(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    request: Request,
+) -> Decision<Verdict> {
     match record.phase {
         Phase::Closed { .. } => Decision::unchanged(Verdict::Admit(Permit {
             generation: record.generation,
@@ -33,8 +43,11 @@ fn admit_now(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Verdi
             probe: None,
         })),
         Phase::Open { until, .. } if now < until => reject(RejectReason::Open, until.since(now)),
+        Phase::Open { .. } | Phase::HalfOpen { .. } if !request.may_probe => {
+            reject(RejectReason::NoProbe, HALF_OPEN_RETRY)
+        }
         Phase::Open { trips, .. } => {
-            let first = lease(policy, now);
+            let first = Lease::granted(policy, now, request);
             let moved = half_open(record, trips, first);
             let permit = probe_permit(&moved.record, now, 0, first);
             moved.decide(Verdict::Admit(permit))
@@ -46,7 +59,7 @@ fn admit_now(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Verdi
             let Some(slot) = free.filter(|_| in_flight < allowed) else {
                 return reject(RejectReason::ProbesInFlight, HALF_OPEN_RETRY);
             };
-            let lease = lease(policy, now);
+            let lease = Lease::granted(policy, now, request);
             if let Some(held) = probes.get_mut(slot) {
                 *held = Some(lease);
             }
@@ -57,12 +70,8 @@ fn admit_now(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Verdi
     }
 }
 
-fn lease(policy: &Policy, now: Timestamp) -> Lease {
-    Lease { deadline: now.whole_millis() + policy.half_open.probe_timeout, headers_at: None }
-}
-
 fn probe_permit(record: &Record, now: Timestamp, slot: u8, lease: Lease) -> Permit {
-    let probe = Some(Probe { slot, deadline: lease.deadline });
+    let probe = Some(Probe { slot, granted: lease.granted });
     Permit { generation: record.generation, started: now, probe }
 }
 
@@ -79,13 +88,13 @@ mod tests {
     use crate::breaker::tests::*;
 
     fn verdict(policy: &Policy, record: &Record, now: Timestamp) -> Verdict {
-        admit(policy, record, now).answer.0
+        admit(policy, record, now, GET).answer.0
     }
 
     #[test]
     fn a_closed_circuit_admits_without_a_write() {
         let policy = policy();
-        let decision = admit(&policy, &closed(&policy), at(5));
+        let decision = admit(&policy, &closed(&policy), at(5), GET);
         assert_eq!(decision.next, None);
         let expected = Permit { generation: 0, started: at(5), probe: None };
         assert_eq!(decision.answer.0, Verdict::Admit(expected));
@@ -96,7 +105,7 @@ mod tests {
         let policy = policy();
         let record = open(&policy);
         for (millis, left) in [(1_000, 30_000), (30_999, 1)] {
-            let decision = admit(&policy, &record, at(millis));
+            let decision = admit(&policy, &record, at(millis), GET);
             assert_eq!(decision.next, None);
             let expected =
                 Rejection { reason: RejectReason::Open, retry_after: Span::from_millis(left) };
@@ -121,7 +130,7 @@ mod tests {
     #[test]
     fn the_request_that_ends_the_wait_is_the_first_probe_and_counts_as_one() {
         let policy = policy();
-        let decision = admit(&policy, &open(&policy), at(31_000));
+        let decision = admit(&policy, &open(&policy), at(31_000), GET);
         let transition = decision.transition.unwrap();
         assert_eq!((transition.from, transition.to), (State::Open, State::HalfOpen));
         let next = decision.next.unwrap();
@@ -137,7 +146,7 @@ mod tests {
         let mut record = open(&policy);
         let mut admitted = 0;
         for _ in 0..40 {
-            let decision = admit(&policy, &record, at(31_000));
+            let decision = admit(&policy, &record, at(31_000), GET);
             admitted += usize::from(matches!(decision.answer.0, Verdict::Admit(_)));
             record = decision.next.unwrap_or(record);
         }
@@ -147,8 +156,8 @@ mod tests {
     #[test]
     fn a_probe_lost_on_a_lease_reopens_at_the_next_request() {
         let policy = policy();
-        let (record, probe) = probing(&policy);
-        let decision = admit(&policy, &record, probe.probe.unwrap().deadline);
+        let (record, _) = probing(&policy);
+        let decision = admit(&policy, &record, at(61_000), GET);
         assert_eq!(decision.answer.1.timed_out, 1);
         assert_eq!(decision.transition.unwrap().to, State::Open);
         assert!(matches!(decision.answer.0, Verdict::Reject(_)));

@@ -6,7 +6,7 @@ use crate::time::Span;
 const MILLION: u64 = 1_000_000;
 
 /// `duration * multiplier^(n-1)`, capped at `max_duration`, less some jitter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Backoff {
     duration: Span,
     multiplier: Multiplier,
@@ -15,7 +15,7 @@ pub struct Backoff {
 }
 
 /// At least 1, in parts per million.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Multiplier(u64);
 
 impl Multiplier {
@@ -29,7 +29,7 @@ impl Multiplier {
 }
 
 /// From 0 to 1, in parts per million.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Jitter(u64);
 
 impl Jitter {
@@ -56,13 +56,21 @@ impl Backoff {
     /// The wait of the `in_a_row`-th opening. Rule 8: the jitter comes from (owner, generation).
     ///
     /// Jitter only shortens, by up to its share of the wait: circuits that opened together do not
-    /// probe together, and nobody waits longer than configured.
-    pub(super) fn wait(&self, in_a_row: u32, owner: Owner, generation: u32) -> Span {
+    /// probe together, and nobody waits longer than configured. What the upstream asked for by
+    /// `retry_after` is not shortened, but for the cap.
+    pub(super) fn wait(
+        &self,
+        in_a_row: u32,
+        owner: Owner,
+        generation: u32,
+        retry_after: Option<Span>,
+    ) -> Span {
         let grown = self.grown(in_a_row).as_nanos();
         let share = spread(owner.0 ^ u64::from(generation).rotate_left(32)) % MILLION;
         let cut = self.jitter.0.saturating_mul(share) / MILLION;
         let cut = (grown / MILLION).saturating_mul(cut);
-        Span::from_nanos(grown.saturating_sub(cut).max(1))
+        let wait = Span::from_nanos(grown.saturating_sub(cut).max(1));
+        wait.max(retry_after.unwrap_or(Span::ZERO).min(self.max_duration))
     }
 
     fn grown(&self, in_a_row: u32) -> Span {
@@ -106,23 +114,33 @@ mod tests {
     #[test]
     fn the_wait_grows_by_the_multiplier_up_to_the_cap() {
         let backoff = backoff(30, 2.0, 300, 0.0);
-        let waits: Vec<_> = (1..=6).map(|n| backoff.wait(n, Owner(7), n)).collect();
+        let waits: Vec<_> = (1..=6).map(|n| backoff.wait(n, Owner(7), n, None)).collect();
         assert_eq!(waits, [30, 60, 120, 240, 300, 300].map(Span::from_secs));
-        assert_eq!(backoff.wait(u32::MAX, Owner(7), 1), Span::from_secs(300));
+        assert_eq!(backoff.wait(u32::MAX, Owner(7), 1, None), Span::from_secs(300));
     }
 
     #[test]
     fn a_multiplier_of_one_keeps_the_wait() {
-        assert_eq!(backoff(30, 1.0, 300, 0.0).wait(u32::MAX, Owner(7), 1), Span::from_secs(30));
+        let wait = backoff(30, 1.0, 300, 0.0).wait(u32::MAX, Owner(7), 1, None);
+        assert_eq!(wait, Span::from_secs(30));
     }
 
     #[test]
     fn jitter_differs_between_circuits_and_generations() {
         let backoff = backoff(30, 1.0, 30, 0.1);
-        let wait = |owner, generation| backoff.wait(1, Owner(owner), generation);
+        let wait = |owner, generation| backoff.wait(1, Owner(owner), generation, None);
         assert_ne!(wait(1, 1), wait(2, 1));
         assert_ne!(wait(1, 1), wait(1, 2));
         assert_eq!(wait(1, 1), wait(1, 1));
+    }
+
+    #[test]
+    fn the_upstreams_word_lengthens_the_wait_up_to_the_cap_and_never_shortens_it() {
+        let backoff = backoff(30, 2.0, 300, 1.0);
+        let wait = |secs| backoff.wait(1, Owner(7), 1, Some(Span::from_secs(secs)));
+        assert_eq!(wait(120), Span::from_secs(120));
+        assert_eq!(wait(86_400), Span::from_secs(300));
+        assert_eq!(wait(0), backoff.wait(1, Owner(7), 1, None));
     }
 
     #[test]
@@ -145,7 +163,7 @@ mod tests {
             let backoff = Backoff::new(
                 duration, Multiplier::new(1.0).unwrap(), duration, Jitter::new(jitter).unwrap(),
             ).unwrap();
-            let wait = backoff.wait(1, Owner(owner), generation);
+            let wait = backoff.wait(1, Owner(owner), generation, None);
             let least = (1.0 - jitter - 1e-6) * duration.as_nanos() as f64;
             prop_assert!(wait > Span::ZERO && wait <= duration);
             prop_assert!(wait.as_nanos() as f64 >= least);

@@ -2,15 +2,15 @@
 //! to the last byte is no record (rule 7).
 
 use super::{
-    BUCKETS, Lease, MAX_PROBES, Owner, Phase, Record, Recovered, Run, Tally, TripReason, Trips,
-    Window, Windows,
+    BUCKETS, Lease, MAX_PROBES, Owner, Phase, PolicyId, Record, Recovered, Run, Stage, Tally,
+    TripReason, Trips, Window, Windows,
 };
 use crate::bytes::{Reader, Writer};
 use crate::time::Span;
 
 const VERSION: u8 = 1;
 /// A closed record with every window: what a buffer should hold without growing.
-const TYPICAL_BYTES: usize = 512;
+const TYPICAL_BYTES: usize = 1024;
 
 impl Record {
     pub fn encode(&self) -> Vec<u8> {
@@ -19,6 +19,7 @@ impl Record {
         to.u64(self.owner.0);
         to.u32(self.generation);
         to.time(self.config_epoch);
+        to.u64(self.policy.0);
         to.option(self.last_failure, Writer::time);
         match &self.phase {
             Phase::Closed { windows, run, recovered } => {
@@ -52,6 +53,7 @@ impl Record {
         let owner = Owner(from.u64()?);
         let generation = from.u32()?;
         let config_epoch = from.time()?;
+        let policy = PolicyId(from.u64()?);
         let last_failure = from.option(Reader::time)?;
         let phase = match from.u8()? {
             0 => Phase::Closed {
@@ -67,17 +69,17 @@ impl Record {
             },
             _ => return None,
         };
-        from.finish(Self { owner, generation, config_epoch, last_failure, phase })
+        from.finish(Self { owner, generation, config_epoch, policy, last_failure, phase })
     }
 }
 
 impl Windows {
     /// The bytes of [`Windows::write_successes`].
-    pub const SUCCESSES_BYTES: usize = 2 * (8 + 8 + 4 * BUCKETS);
+    pub const SUCCESSES_BYTES: usize = 3 * (8 + 8 + 4 * BUCKETS);
 
-    /// A worker's own windows count successes only; always the same number of bytes.
+    /// A worker's own windows count fast successes only; always the same number of bytes.
     pub fn write_successes(&self, to: &mut Writer) {
-        for window in [self.failure_ratio, self.failures] {
+        for window in [self.failure_ratio, self.failures, self.slow_ratio] {
             let window = window.unwrap_or(Window::ABSENT);
             to.span(window.bucket);
             to.u64(window.head);
@@ -91,23 +93,26 @@ impl Windows {
         let mut window = || {
             let mut window = Window { bucket: from.span()?, head: from.u64()?, ..Window::ABSENT };
             for tally in &mut window.buckets {
-                tally.successes = from.u32()?;
+                let successes = from.u32()?;
+                *tally = Tally { successes, fast: successes, ..Tally::NONE };
             }
             Some((window.bucket > Span::ZERO).then_some(window))
         };
-        Some(Self { failure_ratio: window()?, failures: window()? })
+        Some(Self { failure_ratio: window()?, failures: window()?, slow_ratio: window()? })
     }
 }
 
 fn put_windows(to: &mut Writer, windows: &Windows) {
     to.option(windows.failure_ratio, put_window);
     to.option(windows.failures, put_window);
+    to.option(windows.slow_ratio, put_window);
 }
 
 fn windows(from: &mut Reader<'_>) -> Option<Windows> {
     let failure_ratio = from.option(window)?;
     let failures = from.option(window)?;
-    Some(Windows { failure_ratio, failures })
+    let slow_ratio = from.option(window)?;
+    Some(Windows { failure_ratio, failures, slow_ratio })
 }
 
 fn put_window(to: &mut Writer, window: Window) {
@@ -131,12 +136,17 @@ fn window(from: &mut Reader<'_>) -> Option<Window> {
 fn put_tally(to: &mut Writer, tally: Tally) {
     to.u32(tally.successes);
     to.u32(tally.failures);
+    to.u32(tally.fast);
+    to.u32(tally.slow);
 }
 
 fn tally(from: &mut Reader<'_>) -> Option<Tally> {
-    let successes = from.u32()?;
-    let failures = from.u32()?;
-    Some(Tally { successes, failures })
+    Some(Tally {
+        successes: from.u32()?,
+        failures: from.u32()?,
+        fast: from.u32()?,
+        slow: from.u32()?,
+    })
 }
 
 fn put_run(to: &mut Writer, run: &Run) {
@@ -168,16 +178,31 @@ fn recovered(from: &mut Reader<'_>) -> Option<Recovered> {
 }
 
 fn put_lease(to: &mut Writer, lease: Lease) {
-    to.time(lease.deadline);
-    to.option(lease.headers_at, Writer::time);
+    to.time(lease.granted);
+    let (stage, time) = match lease.stage {
+        Stage::Sending { until } => (0, until),
+        Stage::Waiting { until } => (1, until),
+        Stage::Answered { at } => (2, at),
+    };
+    to.u8(stage);
+    to.time(time);
+}
+
+fn lease(from: &mut Reader<'_>) -> Option<Lease> {
+    let granted = from.time()?;
+    let stage = match (from.u8()?, from.time()?) {
+        (0, until) => Stage::Sending { until },
+        (1, until) => Stage::Waiting { until },
+        (2, at) => Stage::Answered { at },
+        _ => return None,
+    };
+    Some(Lease { granted, stage })
 }
 
 fn probes(from: &mut Reader<'_>) -> Option<[Option<Lease>; MAX_PROBES]> {
     let mut probes = [None; MAX_PROBES];
     for probe in &mut probes {
-        *probe = from.option(|from| {
-            Some(Lease { deadline: from.time()?, headers_at: from.option(Reader::time)? })
-        })?;
+        *probe = from.option(lease)?;
     }
     Some(probes)
 }
@@ -204,6 +229,13 @@ fn put_trips(to: &mut Writer, trips: &Trips) {
         }
         TripReason::ProbeFailed => to.u8(3),
         TripReason::ProbeTimedOut => to.u8(4),
+        TripReason::ProbeSlow => to.u8(5),
+        TripReason::SlowRatio { slow, requests, window } => {
+            to.u8(6);
+            to.u32(slow);
+            to.u32(requests);
+            to.span(window);
+        }
     }
     put_tally(to, trips.tally);
 }
@@ -223,6 +255,12 @@ fn trips(from: &mut Reader<'_>) -> Option<Trips> {
             2 => TripReason::Failures { failures: from.u32()?, window: from.span()? },
             3 => TripReason::ProbeFailed,
             4 => TripReason::ProbeTimedOut,
+            5 => TripReason::ProbeSlow,
+            6 => TripReason::SlowRatio {
+                slow: from.u32()?,
+                requests: from.u32()?,
+                window: from.span()?,
+            },
             _ => return None,
         },
         tally: tally(from)?,
@@ -264,11 +302,11 @@ mod tests {
     /// Any record at all may lie in shared data: the machine must be total over them.
     fn use_in_every_way(policy: &Policy, record: &Record, now: Timestamp) {
         let _ = lapse(policy, record, now);
-        let admitted = admit(policy, record, now);
+        let admitted = admit(policy, record, now, GET);
         if let crate::breaker::Verdict::Admit(permit) = admitted.answer.0 {
             let next = admitted.next.unwrap_or(*record);
             for outcome in [Outcome::Success, FAILURE, Outcome::Ignored] {
-                let _ = settle(policy, &next, now, &permit, outcome, &Evidence::ALONE);
+                let _ = settle(policy, &next, now, &permit, &outcome.into(), &Evidence::ALONE);
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What time alone brings about: a probe whose stream lives on after good headers has passed, and
-//! one whose lease ran out has failed (rule 5).
+//! What time alone brings about: a probe whose stream lives on after good headers has passed, one
+//! whose lease ran out has failed, and one that its client never finished is none (rule 5).
 
 use super::transition::{close, reopen};
-use super::{Decision, PROBE_GRACE, Permit, Phase, Policy, Record, TripReason};
+use super::{Decision, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
 use crate::time::Timestamp;
 
 /// What [`lapse`] found, for the counters.
@@ -20,24 +20,27 @@ pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapse
         return Decision::unchanged(Lapsed::default());
     };
     let mut lapsed = Lapsed::default();
+    let mut is_changed = false;
     for slot in &mut probes {
-        match *slot {
-            Some(lease) if lease.headers_at.is_some_and(|at| at + PROBE_GRACE <= now) => {
+        match slot.map(|lease| lease.stage) {
+            Some(Stage::Answered { at }) if at + PROBE_GRACE <= now => {
                 lapsed.passed = lapsed.passed.saturating_add(1);
-                *slot = None;
             }
-            Some(lease) if lease.headers_at.is_none() && lease.deadline <= now => {
+            Some(Stage::Waiting { until }) if until <= now => {
                 lapsed.timed_out = lapsed.timed_out.saturating_add(1);
             }
-            _ => {}
+            Some(Stage::Sending { until }) if until <= now => {}
+            _ => continue,
         }
+        *slot = None;
+        is_changed = true;
     }
     let passed = passed.saturating_add(lapsed.passed);
     if passed >= policy.half_open.successes.get() {
         close(policy, record, now, trips, passed).decide(lapsed)
     } else if lapsed.timed_out > 0 {
-        reopen(policy, record, now, trips, TripReason::ProbeTimedOut).decide(lapsed)
-    } else if lapsed.passed > 0 {
+        reopen(policy, record, now, trips, (TripReason::ProbeTimedOut, None)).decide(lapsed)
+    } else if is_changed {
         let phase = Phase::HalfOpen { probes, passed, trips };
         Decision::write(lapsed, Record { phase, ..*record })
     } else {
@@ -45,30 +48,18 @@ pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapse
     }
 }
 
-/// Good response headers of a probe have arrived: from here on its stream only has to stay alive.
-pub fn headers_arrived(record: &Record, now: Timestamp, permit: &Permit) -> Decision<()> {
-    let mut next = *record;
-    match next.lease_of(permit) {
-        Some(Some(lease)) if lease.headers_at.is_none() => {
-            lease.headers_at = Some(now.whole_millis());
-            Decision::write((), next)
-        }
-        _ => Decision::unchanged(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::breaker::tests::*;
-    use crate::breaker::{Permit, State};
+    use crate::breaker::{State, headers_arrived};
     use crate::time::Span;
 
     #[test]
     fn a_lease_that_runs_out_without_headers_reopens_with_the_longer_wait() {
         let policy = policy();
-        let (record, permit) = probing(&policy);
-        let deadline = permit.probe.unwrap().deadline;
+        let (record, _) = probing(&policy);
+        let deadline = at(61_000);
         let before = Timestamp::from_nanos(deadline.as_nanos() - 1);
         assert_eq!(lapse(&policy, &record, before), Decision::unchanged(Lapsed::default()));
 
@@ -95,23 +86,8 @@ mod tests {
     fn headers_at_the_last_moment_outlive_the_lease() {
         let policy = policy();
         let (record, permit) = probing(&policy);
-        let deadline = permit.probe.unwrap().deadline;
+        let deadline = at(61_000);
         let record = headers_arrived(&record, deadline, &permit).next.unwrap();
         assert_eq!(lapse(&policy, &record, deadline + Span::from_millis(1)).next, None);
-    }
-
-    #[test]
-    fn headers_of_another_generation_or_lease_are_not_this_probes() {
-        let (record, permit) = probing(&policy());
-        let late = Permit { generation: permit.generation - 1, ..permit };
-        assert_eq!(headers_arrived(&record, permit.started, &late).next, None);
-        let probe = permit.probe.map(|probe| crate::breaker::Probe {
-            deadline: probe.deadline + Span::from_secs(1),
-            ..probe
-        });
-        assert_eq!(
-            headers_arrived(&record, permit.started, &Permit { probe, ..permit }).next,
-            None
-        );
     }
 }

@@ -3,9 +3,10 @@
 use super::transition::{close, reopen, trip};
 use super::trip::Counts;
 use super::{
-    Decision, Outcome, Permit, Phase, Policy, Record, Recovered, Run, Tally, TripReason, Windows,
+    Call, Decision, Outcome, Pace, Permit, Phase, Policy, Record, Recovered, Run, Tally,
+    TripReason, Window, WindowSpan, Windows,
 };
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What became of a settled permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,10 @@ pub enum Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
     pub last_success: Option<Timestamp>,
-    /// In the ratio rule's window.
+    /// In the failure ratio's window.
     pub ratio: Tally,
+    /// In the slow ratio's window.
+    pub slow: Tally,
     /// In the longest window.
     pub longest: Tally,
     /// Whether the other workers were asked.
@@ -32,14 +35,20 @@ pub struct Evidence {
 
 impl Evidence {
     /// No worker has seen a success.
-    pub const ALONE: Self =
-        Self { last_success: None, ratio: Tally::NONE, longest: Tally::NONE, is_complete: true };
+    pub const ALONE: Self = Self {
+        last_success: None,
+        ratio: Tally::NONE,
+        slow: Tally::NONE,
+        longest: Tally::NONE,
+        is_complete: true,
+    };
 
     /// What one worker knows.
     pub fn of(successes: &Windows, last_success: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             last_success,
             ratio: successes.failure_ratio.map_or(Tally::NONE, |window| window.tally(now)),
+            slow: successes.slow_ratio.map_or(Tally::NONE, |window| window.tally(now)),
             longest: successes.longest(now),
             is_complete: false,
         }
@@ -51,48 +60,59 @@ impl Evidence {
         Self {
             last_success: self.last_success.max(other.last_success),
             ratio: self.ratio.plus(other.ratio),
+            slow: self.slow.plus(other.slow),
             longest: self.longest.plus(other.longest),
             is_complete: self.is_complete,
         }
     }
 }
 
-/// Takes the outcome of the request that `permit` admitted.
+/// Takes the end of the call that `permit` admitted.
 ///
-/// Successes of a closed circuit change nothing here: they are far too many to store one by one,
-/// and come back as `evidence`.
+/// Fast successes of a closed circuit change nothing here: they are far too many to store one by
+/// one, and come back as `evidence`. Slow ones are few and stored, so that what the workers count
+/// for themselves is fast.
 pub fn settle(
     policy: &Policy,
     record: &Record,
     now: Timestamp,
     permit: &Permit,
-    outcome: Outcome,
+    call: &Call,
     evidence: &Evidence,
 ) -> Decision<Settled> {
     if permit.generation != record.generation {
         return Decision::unchanged(Settled::Stale);
     }
-    match (&record.phase, outcome) {
-        (Phase::Closed { windows, run, recovered }, Outcome::Failure { reset }) => {
+    match (record.phase, call.outcome) {
+        (Phase::Closed { mut windows, run, recovered }, Outcome::Failure { reset }) => {
+            windows.add(now, Tally::failure(call.pace));
             let run = run.after(evidence.last_success).extended(now, permit.started, reset);
-            fail(policy, record, now, (*windows, run, *recovered), evidence)
+            let failed = Record { last_failure: Some(now), ..*record };
+            judge(policy, &failed, now, (windows, run, recovered), call.retry_after, evidence)
+        }
+        (Phase::Closed { mut windows, run, recovered }, Outcome::Success)
+            if call.pace == Pace::Slow =>
+        {
+            windows.add(now, Tally::success(call.pace));
+            let phase = Phase::Closed { windows, run: run.after(Some(now)), recovered };
+            Decision::write(Settled::Counted, Record { phase, ..*record })
         }
         (Phase::Closed { .. }, _) => Decision::unchanged(Settled::Counted),
-        (Phase::HalfOpen { .. }, _) => settle_probe(policy, record, now, permit, outcome),
+        (Phase::HalfOpen { .. }, _) => settle_probe(policy, record, now, permit, call),
         // No permit is given out while open.
         (Phase::Open { .. }, _) => Decision::unchanged(Settled::Stale),
     }
 }
 
-fn fail(
+/// Trips where the counts say so, or else keeps them.
+pub(super) fn judge(
     policy: &Policy,
     record: &Record,
     now: Timestamp,
-    (mut windows, run, recovered): (Windows, Run, Option<Recovered>),
+    (windows, run, recovered): (Windows, Run, Option<Recovered>),
+    retry_after: Option<Span>,
     evidence: &Evidence,
 ) -> Decision<Settled> {
-    windows.add(now, Tally::FAILURE);
-    let record = Record { last_failure: Some(now), ..*record };
     let counts = count(policy, &windows, &run, now, evidence);
     if !evidence.is_complete && policy.trip.might_trip(&counts) {
         return Decision::unchanged(Settled::AskPeers);
@@ -101,11 +121,12 @@ fn fail(
         Some(reason) => {
             let longest = windows.longest(now).plus(evidence.longest);
             let shown = policy.trip.shown(run.count(), longest);
-            trip(policy, &record, now, recovered, (reason, shown)).decide(Settled::Counted)
+            trip(policy, record, now, recovered, (reason, shown, retry_after))
+                .decide(Settled::Counted)
         }
         None => {
             let phase = Phase::Closed { windows, run, recovered };
-            Decision::write(Settled::Counted, Record { phase, ..record })
+            Decision::write(Settled::Counted, Record { phase, ..*record })
         }
     }
 }
@@ -119,18 +140,19 @@ fn count(
     now: Timestamp,
     evidence: &Evidence,
 ) -> Counts {
-    let ratio = policy.trip.failure_ratio.and_then(|rule| {
-        let window = windows.failure_ratio.filter(|window| window.is_shaped(rule.window))?;
-        Some(window.tally(now).plus(evidence.ratio))
-    });
-    let failures = policy.trip.failures.and_then(|rule| {
-        let window = windows.failures.filter(|window| window.is_shaped(rule.window))?;
-        Some(window.tally(now).failures)
-    });
+    let tally = |window: Option<Window>, span: Option<WindowSpan>| {
+        let window = window.filter(|window| span.is_some_and(|span| window.is_shaped(span)))?;
+        Some(window.tally(now))
+    };
+    let rules = &policy.trip;
+    let ratio = tally(windows.failure_ratio, rules.failure_ratio.map(|rule| rule.window));
+    let failures = tally(windows.failures, rules.failures.map(|rule| rule.window));
+    let slow = tally(windows.slow_ratio, rules.slow_ratio.map(|rule| rule.window));
     Counts {
         run: run.count(),
-        ratio: ratio.unwrap_or(Tally::NONE),
-        failures: failures.unwrap_or(0),
+        ratio: ratio.map_or(Tally::NONE, |tally| tally.plus(evidence.ratio)),
+        failures: failures.map_or(0, |tally| tally.failures),
+        slow: slow.map_or(Tally::NONE, |tally| tally.plus(evidence.slow)),
     }
 }
 
@@ -139,7 +161,7 @@ fn settle_probe(
     record: &Record,
     now: Timestamp,
     permit: &Permit,
-    outcome: Outcome,
+    call: &Call,
 ) -> Decision<Settled> {
     let mut next = *record;
     let Some(slot) = next.lease_of(permit) else {
@@ -149,11 +171,12 @@ fn settle_probe(
     let Phase::HalfOpen { probes, passed, trips } = next.phase else {
         return Decision::unchanged(Settled::Stale);
     };
-    match outcome {
+    match call.outcome {
         Outcome::Ignored => Decision::write(Settled::Counted, next),
         Outcome::Failure { .. } => {
             let failed = Record { last_failure: Some(now), ..next };
-            reopen(policy, &failed, now, trips, TripReason::ProbeFailed).decide(Settled::Counted)
+            let why = (TripReason::ProbeFailed, call.retry_after);
+            reopen(policy, &failed, now, trips, why).decide(Settled::Counted)
         }
         Outcome::Success => {
             let passed = passed.saturating_add(1);
@@ -176,12 +199,12 @@ mod tests {
     use crate::time::Span;
 
     fn settle_alone(record: &Record, permit: &Permit, outcome: Outcome) -> Decision<Settled> {
-        settle(&policy(), record, at(31_500), permit, outcome, &Evidence::ALONE)
+        settle(&policy(), record, at(31_500), permit, &outcome.into(), &Evidence::ALONE)
     }
 
     fn fail_with(record: &Record, now: Timestamp, evidence: Evidence) -> Decision<Settled> {
         let permit = Permit { generation: 0, started: now, probe: None };
-        settle(&policy(), record, now, &permit, FAILURE, &evidence)
+        settle(&policy(), record, now, &permit, &FAILURE.into(), &evidence)
     }
 
     fn failures(count: usize) -> Record {
@@ -198,7 +221,7 @@ mod tests {
         assert_eq!(tripped.generation, 1);
         let Phase::Open { trips, .. } = tripped.phase else { panic!() };
         assert_eq!(trips.reason, TripReason::ConsecutiveFailures { failures: 5 });
-        assert_eq!(trips.tally, Tally { successes: 0, failures: 5 });
+        assert_eq!(trips.tally, Tally { failures: 5, fast: 5, ..Tally::NONE });
     }
 
     #[test]
@@ -219,14 +242,15 @@ mod tests {
         let mut policy = policy();
         policy.trip.consecutive_failures = None;
         let mut record = closed(&policy);
-        let mine = Tally { successes: 10, failures: 0 };
-        let theirs = Tally { successes: 400, failures: 0 };
+        let mine = Tally { successes: 10, fast: 10, ..Tally::NONE };
+        let theirs = Tally { successes: 400, fast: 400, ..Tally::NONE };
         let known = Evidence { ratio: mine, longest: mine, is_complete: false, ..Evidence::ALONE };
         let all = known.merged(Evidence { ratio: theirs, longest: theirs, ..Evidence::ALONE });
         for n in 0..10 {
             let permit = Permit { generation: 0, started: at(n), probe: None };
-            let try_with =
-                |evidence: &Evidence| settle(&policy, &record, at(n), &permit, FAILURE, evidence);
+            let try_with = |evidence: &Evidence| {
+                settle(&policy, &record, at(n), &permit, &FAILURE.into(), evidence)
+            };
             let decision = match try_with(&known) {
                 Decision { answer: Settled::AskPeers, .. } => {
                     try_with(&Evidence { is_complete: true, ..all })
@@ -251,11 +275,12 @@ mod tests {
         let policy = policy();
         let mut record = closed(&policy);
         let permit = Permit { generation: 0, started: at(100), probe: None };
-        let good = Tally { successes: 100, failures: 0 };
+        let good = Tally { successes: 100, fast: 100, ..Tally::NONE };
         let traffic = Evidence { ratio: good, longest: good, ..Evidence::ALONE };
         for _ in 0..20 {
             let reset = Outcome::Failure { reset: true };
-            record = settle(&policy, &record, at(200), &permit, reset, &traffic).next.unwrap();
+            record =
+                settle(&policy, &record, at(200), &permit, &reset.into(), &traffic).next.unwrap();
         }
         let Phase::Closed { windows, run, .. } = record.phase else { panic!() };
         assert_eq!(run.count(), 1);
@@ -284,7 +309,7 @@ mod tests {
         let (record, probe) = probing(&policy());
         let decision = settle_alone(&record, &probe, Outcome::Ignored);
         assert_eq!(decision.transition, None);
-        let next = crate::breaker::admit(&policy(), &decision.next.unwrap(), at(31_500));
+        let next = crate::breaker::admit(&policy(), &decision.next.unwrap(), at(31_500), GET);
         assert!(permit(next.answer.0).probe.is_some());
     }
 
@@ -303,11 +328,10 @@ mod tests {
         policy.half_open.successes = NonZeroU32::new(2).unwrap();
         let (record, permit) = probing(&policy);
         let now = at(31_500);
-        let once = settle(&policy, &record, now, &permit, Outcome::Success, &Evidence::ALONE)
-            .next
-            .unwrap();
+        let success = Outcome::Success.into();
+        let once = settle(&policy, &record, now, &permit, &success, &Evidence::ALONE).next.unwrap();
         assert_eq!(once.state(), State::HalfOpen);
-        let twice = settle(&policy, &once, now, &permit, Outcome::Success, &Evidence::ALONE);
+        let twice = settle(&policy, &once, now, &permit, &success, &Evidence::ALONE);
         assert_eq!(twice, Decision::unchanged(Settled::Stale));
     }
 
@@ -335,7 +359,7 @@ mod tests {
             window: crate::breaker::WindowSpan::new(Span::from_secs(20)).unwrap(),
             ..rule
         });
-        let record = closed(&mine).adopted(at(5), &newer.trip);
+        let record = closed(&mine).adopted(at(5), &newer);
         let older = (0..50).fold(record, |record, _| call(&mine, record, at(1_000), FAILURE));
         assert_eq!(older.state(), State::Closed);
         assert_eq!(call(&newer, older, at(1_000), FAILURE).state(), State::Open);

@@ -26,12 +26,12 @@ pub(super) fn trip(
     record: &Record,
     now: Timestamp,
     recovered: Option<Recovered>,
-    (reason, tally): (TripReason, Tally),
+    (reason, tally, retry_after): (TripReason, Tally, Option<Span>),
 ) -> Moved {
     let relapse = recovered.filter(|recovered| now.since(recovered.at) < recovered.wait);
     let in_a_row = relapse.map_or(0, |recovered| recovered.in_a_row);
     let trips = Trips { in_a_row, at: now, wait: Span::ZERO, reason, tally };
-    opened(policy, record, now, trips)
+    opened(policy, record, now, trips, retry_after)
 }
 
 /// Half-open to open, with the next, longer wait.
@@ -40,9 +40,9 @@ pub(super) fn reopen(
     record: &Record,
     now: Timestamp,
     trips: Trips,
-    reason: TripReason,
+    (reason, retry_after): (TripReason, Option<Span>),
 ) -> Moved {
-    opened(policy, record, now, Trips { reason, ..trips })
+    opened(policy, record, now, Trips { reason, ..trips }, retry_after)
 }
 
 /// Open to half-open; the request that causes it is the first probe.
@@ -72,9 +72,16 @@ pub(super) fn close(
     moved(record, phase, Cause::Recovered { probes: passed })
 }
 
-fn opened(policy: &Policy, record: &Record, now: Timestamp, trips: Trips) -> Moved {
+fn opened(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    trips: Trips,
+    retry_after: Option<Span>,
+) -> Moved {
     let in_a_row = trips.in_a_row.saturating_add(1);
-    let wait = policy.open.wait(in_a_row, record.owner, record.generation.wrapping_add(1));
+    let generation = record.generation.wrapping_add(1);
+    let wait = policy.open.wait(in_a_row, record.owner, generation, retry_after);
     let trips = Trips { in_a_row, at: now, wait, ..trips };
     let phase = Phase::Open { until: now.whole_millis() + wait, trips };
     moved(record, phase, Cause::Tripped(trips.reason))

@@ -6,23 +6,30 @@ use super::window::{Tally, WindowSpan};
 use crate::time::Span;
 
 /// The rules that are on; any of them trips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TripRules {
     pub consecutive_failures: Option<NonZeroU32>,
     pub failure_ratio: Option<RatioRule>,
     pub failures: Option<CountRule>,
+    pub slow_ratio: Option<RatioRule>,
 }
 
-/// Failures among the requests of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Failures, or slow calls, among the requests of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RatioRule {
     pub ratio: Ratio,
     pub minimum_requests: NonZeroU32,
     pub window: WindowSpan,
 }
 
+impl RatioRule {
+    const fn is_met(&self, part: u32, whole: u32) -> bool {
+        whole >= self.minimum_requests.get() && self.ratio.is_reached(part, whole)
+    }
+}
+
 /// Failures within a window, however many successes lie between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CountRule {
     pub count: NonZeroU32,
     pub window: WindowSpan,
@@ -30,7 +37,7 @@ pub struct CountRule {
 
 /// More than 0 and at most 1, in parts per million: whole numbers compare exactly, and no NaN can
 /// arise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ratio(u32);
 
 impl Ratio {
@@ -54,8 +61,10 @@ pub enum TripReason {
     ConsecutiveFailures { failures: u32 },
     FailureRatio { failures: u32, requests: u32, window: Span },
     Failures { failures: u32, window: Span },
+    SlowRatio { slow: u32, requests: u32, window: Span },
     ProbeFailed,
     ProbeTimedOut,
+    ProbeSlow,
 }
 
 /// What the rules look at.
@@ -63,10 +72,12 @@ pub enum TripReason {
 pub(super) struct Counts {
     /// Failures in a row.
     pub(super) run: u32,
-    /// The ratio rule's window, successes included.
+    /// The failure ratio's window, successes included.
     pub(super) ratio: Tally,
     /// Failures in the count rule's window.
     pub(super) failures: u32,
+    /// The slow ratio's window, successes included.
+    pub(super) slow: Tally,
 }
 
 impl TripRules {
@@ -74,22 +85,27 @@ impl TripRules {
         self.check_run(counts)
             .or_else(|| self.check_ratio(counts))
             .or_else(|| self.check_count(counts))
+            .or_else(|| self.check_slow(counts))
     }
 
     /// Whether the counts might trip once the other workers' successes are known. Successes can end
     /// a run or lower the ratio, but also make up the minimum number of requests.
     pub(super) fn might_trip(&self, counts: &Counts) -> bool {
-        let ratio = self.failure_ratio.is_some_and(|rule| {
-            let fewest = counts.ratio.requests().max(rule.minimum_requests.get());
-            rule.ratio.is_reached(counts.ratio.failures, fewest)
-        });
-        ratio || self.check_run(counts).is_some() || self.check_count(counts).is_some()
+        let might_reach = |rule: Option<RatioRule>, part, whole: u32| {
+            rule.is_some_and(|rule| {
+                rule.ratio.is_reached(part, whole.max(rule.minimum_requests.get()))
+            })
+        };
+        might_reach(self.failure_ratio, counts.ratio.failures, counts.ratio.requests())
+            || might_reach(self.slow_ratio, counts.slow.slow, counts.slow.timed())
+            || self.check_run(counts).is_some()
+            || self.check_count(counts).is_some()
     }
 
     /// The figures a reader is shown: the run where only that rule is on, else the longest window.
     pub const fn shown(&self, run: u32, longest: Tally) -> Tally {
-        match (self.failure_ratio, self.failures) {
-            (None, None) => Tally { successes: 0, failures: run },
+        match (self.failure_ratio, self.failures, self.slow_ratio) {
+            (None, None, None) => Tally { failures: run, ..Tally::NONE },
             _ => longest,
         }
     }
@@ -104,8 +120,22 @@ impl TripRules {
         let rule = self.failure_ratio?;
         let Tally { failures, .. } = counts.ratio;
         let requests = counts.ratio.requests();
-        (requests >= rule.minimum_requests.get() && rule.ratio.is_reached(failures, requests))
-            .then(|| TripReason::FailureRatio { failures, requests, window: rule.window.get() })
+        rule.is_met(failures, requests).then(|| TripReason::FailureRatio {
+            failures,
+            requests,
+            window: rule.window.get(),
+        })
+    }
+
+    fn check_slow(&self, counts: &Counts) -> Option<TripReason> {
+        let rule = self.slow_ratio?;
+        let Tally { slow, .. } = counts.slow;
+        let requests = counts.slow.timed();
+        rule.is_met(slow, requests).then(|| TripReason::SlowRatio {
+            slow,
+            requests,
+            window: rule.window.get(),
+        })
     }
 
     fn check_count(&self, counts: &Counts) -> Option<TripReason> {
@@ -120,8 +150,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const OFF: TripRules =
-        TripRules { consecutive_failures: None, failure_ratio: None, failures: None };
+    const OFF: TripRules = TripRules {
+        consecutive_failures: None,
+        failure_ratio: None,
+        failures: None,
+        slow_ratio: None,
+    };
 
     fn ten_seconds() -> WindowSpan {
         WindowSpan::new(Span::from_secs(10)).unwrap()
@@ -137,7 +171,8 @@ mod tests {
     }
 
     fn counts(successes: u32, failures: u32) -> Counts {
-        Counts { run: 0, ratio: Tally { successes, failures }, failures }
+        let ratio = Tally { successes, failures, ..Tally::NONE };
+        Counts { run: 0, ratio, failures, slow: Tally::NONE }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Buckets are numbered from the clock's origin, so that rings of different workers line up and
 //! can be added.
 
+use super::Pace;
 use super::trip::TripRules;
 use crate::time::{Span, Timestamp};
 
@@ -16,7 +17,7 @@ pub const BUCKETS: usize = 10;
 const RING: u64 = BUCKETS as u64;
 
 /// The length of a window: at least a second, so that a bucket is at least 100 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WindowSpan(Span);
 
 impl WindowSpan {
@@ -35,20 +36,39 @@ impl WindowSpan {
     }
 }
 
-/// Requests by outcome.
+/// Calls by outcome, and by pace.
+///
+/// The two are apart because they fall at different times: a call that hangs is slow long before
+/// it has an outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub successes: u32,
     pub failures: u32,
+    pub fast: u32,
+    pub slow: u32,
 }
 
 impl Tally {
-    pub const NONE: Self = Self { successes: 0, failures: 0 };
-    pub const SUCCESS: Self = Self { successes: 1, failures: 0 };
-    pub const FAILURE: Self = Self { successes: 0, failures: 1 };
+    pub const NONE: Self = Self { successes: 0, failures: 0, fast: 0, slow: 0 };
+    /// Of a call whose outcome is yet to come.
+    pub const SLOW: Self = Self { slow: 1, ..Self::NONE };
 
+    pub const fn success(pace: Pace) -> Self {
+        Self { successes: 1, fast: matches!(pace, Pace::Fast) as u32, ..Self::NONE }
+    }
+
+    pub const fn failure(pace: Pace) -> Self {
+        Self { failures: 1, fast: matches!(pace, Pace::Fast) as u32, ..Self::NONE }
+    }
+
+    /// Calls with an outcome.
     pub const fn requests(self) -> u32 {
         self.successes.saturating_add(self.failures)
+    }
+
+    /// Calls with a pace.
+    pub const fn timed(self) -> u32 {
+        self.fast.saturating_add(self.slow)
     }
 
     #[must_use]
@@ -56,6 +76,8 @@ impl Tally {
         Self {
             successes: self.successes.saturating_add(other.successes),
             failures: self.failures.saturating_add(other.failures),
+            fast: self.fast.saturating_add(other.fast),
+            slow: self.slow.saturating_add(other.slow),
         }
     }
 }
@@ -148,11 +170,10 @@ fn position(number: u64) -> usize {
 pub struct Windows {
     pub failure_ratio: Option<Window>,
     pub failures: Option<Window>,
+    pub slow_ratio: Option<Window>,
 }
 
 impl Windows {
-    pub const NONE: Self = Self { failure_ratio: None, failures: None };
-
     pub const fn of(rules: &TripRules) -> Self {
         Self {
             failure_ratio: match rules.failure_ratio {
@@ -163,18 +184,21 @@ impl Windows {
                 Some(rule) => Some(Window::new(rule.window)),
                 None => None,
             },
+            slow_ratio: match rules.slow_ratio {
+                Some(rule) => Some(Window::new(rule.window)),
+                None => None,
+            },
         }
     }
 
     pub fn add(&mut self, now: Timestamp, tally: Tally) {
-        for window in [&mut self.failure_ratio, &mut self.failures].into_iter().flatten() {
-            window.add(now, tally);
-        }
+        let windows = [&mut self.failure_ratio, &mut self.failures, &mut self.slow_ratio];
+        windows.into_iter().flatten().for_each(|window| window.add(now, tally));
     }
 
     /// The tally of the longest window.
     pub fn longest(&self, now: Timestamp) -> Tally {
-        [&self.failure_ratio, &self.failures]
+        [&self.failure_ratio, &self.failures, &self.slow_ratio]
             .into_iter()
             .flatten()
             .max_by_key(|window| window.bucket)
@@ -190,6 +214,7 @@ impl Windows {
         Self {
             failure_ratio: reshape(self.failure_ratio, rules.failure_ratio.map(|r| r.window)),
             failures: reshape(self.failures, rules.failures.map(|r| r.window)),
+            slow_ratio: reshape(self.slow_ratio, rules.slow_ratio.map(|r| r.window)),
         }
     }
 }
@@ -198,6 +223,9 @@ impl Windows {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const SUCCESS: Tally = Tally::success(Pace::Fast);
+    const FAILURE: Tally = Tally::failure(Pace::Slow);
 
     fn at(millis: u64) -> Timestamp {
         Timestamp::ZERO + Span::from_millis(millis)
@@ -210,8 +238,8 @@ mod tests {
     #[test]
     fn buckets_leave_in_order() {
         let mut window = window(1_000);
-        window.add(at(50), Tally::FAILURE);
-        window.add(at(150), Tally::FAILURE);
+        window.add(at(50), FAILURE);
+        window.add(at(150), FAILURE);
         assert_eq!(window.tally(at(999)).failures, 2);
         assert_eq!(window.tally(at(1_000)).failures, 1);
         assert_eq!(window.tally(at(1_100)).failures, 0);
@@ -220,18 +248,18 @@ mod tests {
     #[test]
     fn an_idle_gap_of_any_length_empties_the_window() {
         let mut window = window(1_000);
-        window.add(at(0), Tally::FAILURE);
+        window.add(at(0), FAILURE);
         let late = Timestamp::from_nanos(u64::MAX);
         assert_eq!(window.tally(late), Tally::NONE);
-        window.add(late, Tally::SUCCESS);
-        assert_eq!(window.tally(late), Tally::SUCCESS);
+        window.add(late, SUCCESS);
+        assert_eq!(window.tally(late), SUCCESS);
     }
 
     #[test]
     fn time_that_runs_backwards_adds_to_the_newest_bucket() {
         let mut window = window(1_000);
-        window.add(at(5_000), Tally::FAILURE);
-        window.add(at(10), Tally::FAILURE);
+        window.add(at(5_000), FAILURE);
+        window.add(at(10), FAILURE);
         assert_eq!(window.tally(at(5_000)).failures, 2);
     }
 
@@ -244,8 +272,8 @@ mod tests {
     #[test]
     fn counts_survive_a_longer_and_a_shorter_window() {
         let mut old = window(10_000);
-        old.add(at(1_000), Tally::FAILURE);
-        old.add(at(9_000), Tally::FAILURE);
+        old.add(at(1_000), FAILURE);
+        old.add(at(9_000), FAILURE);
         let longer = old.reshaped(WindowSpan::new(Span::from_secs(60)).unwrap());
         assert_eq!(longer.tally(at(9_500)).failures, 2);
         let shorter = old.reshaped(WindowSpan::new(Span::from_secs(2)).unwrap());
@@ -263,7 +291,7 @@ mod tests {
             let mut now = 0;
             for (step, failed) in steps {
                 now += step;
-                let tally = if failed { Tally::FAILURE } else { Tally::SUCCESS };
+                let tally = if failed { FAILURE } else { SUCCESS };
                 window.add(at(now), tally);
                 events.push((now / 200, tally));
                 let expected = events

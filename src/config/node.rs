@@ -91,6 +91,31 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// What only a field that is off by default leaves out: the default documents do not name it.
+    pub(super) fn or<T>(
+        &self,
+        default: Option<T>,
+        read: impl FnOnce(&Self) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        match default {
+            Some(default) if self.is_absent() => Ok(default),
+            _ => read(self),
+        }
+    }
+
+    /// The items of a list, each a place of the list's own path.
+    pub(super) fn list<T>(
+        &self,
+        noun: &str,
+        expected: &str,
+        mut read: impl FnMut(&Self) -> Result<T, ConfigError>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let Some(Value::List(items)) = self.value() else {
+            return Err(self.is_not(noun, expected));
+        };
+        items.iter().map(|item| read(&self.only(Some(item)))).collect()
+    }
+
     /// What is off unless the user names it; once named, what is left out is found below.
     pub(super) fn if_given<T>(
         &self,
@@ -170,7 +195,7 @@ impl<'a> Node<'a> {
         ConfigError::new(self.path(), problem.to_owned())
     }
 
-    fn is_not(&self, noun: &str, expected: &str) -> ConfigError {
+    pub(super) fn is_not(&self, noun: &str, expected: &str) -> ConfigError {
         let problem = match self.value() {
             None => format!("missing, expected {expected}"),
             Some(value) => format!("{value} is not {noun}, expected {expected}"),
@@ -225,14 +250,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn as_text(&self) -> Option<&'a str> {
+    pub(super) fn as_text(&self) -> Option<&'a str> {
         match self.value()? {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    fn as_number(&self) -> Option<Number> {
+    pub(super) fn as_number(&self) -> Option<Number> {
         match self.value()? {
             Value::Number(number) => Some(number.clone()),
             Value::Text(text) if self.source == Source::Struct => {

@@ -4,12 +4,14 @@
 
 use std::num::{NonZeroU8, NonZeroU32};
 
+use super::classify;
 use super::error::ConfigError;
 use super::node::Node;
 use super::reject::Reject;
 use super::trip;
 use super::units::DAY;
 use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy};
+use crate::classify::Rules;
 use crate::time::Span;
 
 /// What a cluster name gets.
@@ -17,6 +19,11 @@ use crate::time::Span;
 pub struct CircuitPolicy {
     pub mode: Mode,
     pub breaker: Policy,
+    /// Whether a failure's `Retry-After` lengthens the wait.
+    pub honor_retry_after: bool,
+    /// The methods of requests that may be probes; `None`: any.
+    pub probe_methods: Option<Vec<String>>,
+    pub classify: Rules,
     pub reject: Reject,
 }
 
@@ -45,45 +52,72 @@ impl Mode {
 
 impl CircuitPolicy {
     pub(super) fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
-        let [mode, trip, open, half_open, reject] =
-            at.fields(["mode", "trip", "open", "half_open", "reject"])?;
+        let [mode, trip, open, half_open, classify, reject] =
+            at.fields(["mode", "trip", "open", "half_open", "classify", "reject"])?;
+        let classify = classify::read(&classify)?;
+        let (backoff, honor_retry_after) = read_open(&open)?;
+        let (half_open, probe_methods) = read_half_open(&half_open)?;
         Ok(Self {
             mode: Mode::read(&mode)?,
             breaker: Policy {
-                trip: trip::read(&trip.replaced_whole())?,
-                open: read_open(&open)?,
-                half_open: read_half_open(&half_open)?,
+                trip: trip::read(&trip.replaced_whole(), classify.slow_after)?,
+                open: backoff,
+                half_open,
             },
+            honor_retry_after,
+            probe_methods,
+            classify,
             reject: Reject::read(&reject)?,
         })
     }
 }
 
-fn read_open(at: &Node<'_>) -> Result<Backoff, ConfigError> {
-    let [duration, multiplier, max_duration, jitter] =
-        at.fields(["duration", "multiplier", "max_duration", "jitter"])?;
+fn read_open(at: &Node<'_>) -> Result<(Backoff, bool), ConfigError> {
+    let [duration, multiplier, max_duration, jitter, honor_retry_after] =
+        at.fields(["duration", "multiplier", "max_duration", "jitter", "honor_retry_after"])?;
     let wait = read_wait(&duration)?;
     let longest = read_wait(&max_duration)?;
     let multiplier = multiplier.number("1 to 1000", Multiplier::new)?;
     let jitter = jitter.number("0 to 1", Jitter::new)?;
-    Backoff::new(wait, multiplier, longest, jitter).ok_or_else(|| {
+    let backoff = Backoff::new(wait, multiplier, longest, jitter).ok_or_else(|| {
         // Who raises the wait past a cap they never named has to be told where it came from.
         let origin = if max_duration.is_below(&duration) { " (inherited)" } else { "" };
         max_duration.refused(&format!(
             "\"{longest}\"{origin} is shorter than duration, expected at least \"{wait}\""
         ))
-    })
+    })?;
+    Ok((backoff, honor_retry_after.flag()?))
 }
 
-fn read_half_open(at: &Node<'_>) -> Result<HalfOpen, ConfigError> {
-    let [probes, successes, probe_timeout] = at.fields(["probes", "successes", "probe_timeout"])?;
-    Ok(HalfOpen {
+fn read_half_open(at: &Node<'_>) -> Result<(HalfOpen, Option<Vec<String>>), ConfigError> {
+    let [probes, successes, probe_timeout, methods] =
+        at.fields(["probes", "successes", "probe_timeout", "methods"])?;
+    let half_open = HalfOpen {
         probes: probes.whole(1..=MAX_PROBES as u32, |probes| {
             u8::try_from(probes).ok().and_then(NonZeroU8::new)
         })?,
         successes: successes.whole(1..=1_000, NonZeroU32::new)?,
         probe_timeout: read_wait(&probe_timeout)?,
-    })
+    };
+    Ok((half_open, methods.nullable(read_methods)?))
+}
+
+/// Methods are case-sensitive, and all that are registered are in capitals (RFC 9110, 9.1).
+fn read_methods(at: &Node<'_>) -> Result<Vec<String>, ConfigError> {
+    const EXPECTED: &str = r#"some such as ["GET", "HEAD"], or null for any"#;
+    let is_method = |text: &str| {
+        let is_allowed = |b: u8| b.is_ascii_uppercase() || b"-_".contains(&b);
+        (1..=32).contains(&text.len()) && text.bytes().all(is_allowed)
+    };
+    let methods = at.list("a list of methods", EXPECTED, |item| {
+        item.text("a method", "one in capitals such as \"GET\"", |text| {
+            is_method(text).then(|| text.to_owned())
+        })
+    })?;
+    if methods.is_empty() {
+        return Err(at.refused(&format!("no method is a probe, expected {EXPECTED}")));
+    }
+    Ok(methods)
 }
 
 fn read_wait(at: &Node<'_>) -> Result<Span, ConfigError> {
@@ -208,10 +242,39 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_know_is_refused() {
-        let known = "unknown field, expected one of mode, trip, open, half_open, reject";
-        refuses("classify", "{}", known);
+        let known = "unknown field, expected one of mode, trip, open, half_open, classify, reject";
+        refuses("fallback", "[]", known);
         refuses("opne", "{}", &format!("{known}; did you mean `open`?"));
-        let known = "unknown field, expected one of duration, multiplier, max_duration, jitter";
-        refuses("open.honor_retry_after", "true", known);
+        let known = "unknown field, expected one of duration, multiplier, max_duration, jitter, \
+                     honor_retry_after";
+        refuses("open.wait", "1", known);
+    }
+
+    #[test]
+    fn methods_of_probes_are_named_in_capitals() {
+        let methods = |json| policy(&with("half_open.methods", json), "any").probe_methods.clone();
+        assert_eq!(methods("null"), None);
+        assert_eq!(methods(r#"["GET", "M-SEARCH"]"#).unwrap(), ["GET", "M-SEARCH"]);
+        refuses(
+            "half_open.methods",
+            r#"["get"]"#,
+            "\"get\" is not a method, expected one in capitals such as \"GET\"",
+        );
+        refuses(
+            "half_open.methods",
+            "[]",
+            "no method is a probe, expected some such as [\"GET\", \"HEAD\"], or null for any",
+        );
+        refuses(
+            "half_open.methods",
+            r#""GET""#,
+            "\"GET\" is not a list of methods, expected some such as [\"GET\", \"HEAD\"], or null for any",
+        );
+    }
+
+    #[test]
+    fn the_upstreams_word_can_be_left_unheard() {
+        assert!(policy("", "any").honor_retry_after);
+        assert!(!policy(&with("open.honor_retry_after", "false"), "any").honor_retry_after);
     }
 }

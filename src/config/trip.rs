@@ -6,38 +6,53 @@ use super::error::ConfigError;
 use super::node::Node;
 use super::units::DAY;
 use crate::breaker::{CountRule, Ratio, RatioRule, TripRules, WindowSpan};
+use crate::time::Span;
 
-pub(super) fn read(at: &Node<'_>) -> Result<TripRules, ConfigError> {
-    let [consecutive_failures, failure_ratio, failures] =
-        at.fields(["consecutive_failures", "failure_ratio", "failures"])?;
+pub(super) fn read(at: &Node<'_>, slow_after: Option<Span>) -> Result<TripRules, ConfigError> {
+    let [consecutive_failures, failure_ratio, failures, slow_ratio] =
+        at.fields(["consecutive_failures", "failure_ratio", "failures", "slow_ratio"])?;
     let rules = TripRules {
         consecutive_failures: consecutive_failures.if_given(count)?,
         failure_ratio: failure_ratio.if_given(read_ratio_rule)?,
         failures: failures.if_given(read_count_rule)?,
+        slow_ratio: slow_ratio.if_given(read_ratio_rule)?,
     };
-    let is_empty =
-        TripRules { consecutive_failures: None, failure_ratio: None, failures: None } == rules;
+    if rules.slow_ratio.is_some() && slow_after.is_none() {
+        return Err(slow_ratio.refused(
+            "no call is ever slow, expected classify.slow_after to be a duration such as \"2s\"",
+        ));
+    }
+    let is_empty = rules.consecutive_failures.is_none()
+        && rules.failure_ratio.is_none()
+        && rules.failures.is_none()
+        && rules.slow_ratio.is_none();
     if is_empty {
         return Err(at.refused(
             "no rule is on, expected at least one of consecutive_failures, failure_ratio, \
-             failures; a circuit that never trips is \"mode\": \"off\"",
+             failures, slow_ratio; a circuit that never trips is \"mode\": \"off\"",
         ));
     }
     Ok(rules)
 }
 
+/// `slow_ratio` is 0.8 of at least 20 requests within 10 s where it leaves that out.
 fn read_ratio_rule(at: &Node<'_>) -> Result<RatioRule, ConfigError> {
     let [ratio, minimum_requests, window] = at.fields(["ratio", "minimum_requests", "window"])?;
     Ok(RatioRule {
-        ratio: ratio.number("more than 0 and at most 1", Ratio::new)?,
-        minimum_requests: count(&minimum_requests)?,
-        window: read_window(&window)?,
+        ratio: ratio
+            .or(Ratio::new(0.8), |at| at.number("more than 0 and at most 1", Ratio::new))?,
+        minimum_requests: minimum_requests.or(NonZeroU32::new(20), count)?,
+        window: window.or(WindowSpan::new(Span::from_secs(10)), read_window)?,
     })
 }
 
+/// 5 failures within 60 s where it leaves that out.
 fn read_count_rule(at: &Node<'_>) -> Result<CountRule, ConfigError> {
     let [number, window] = at.fields(["count", "window"])?;
-    Ok(CountRule { count: count(&number)?, window: read_window(&window)? })
+    Ok(CountRule {
+        count: number.or(NonZeroU32::new(5), count)?,
+        window: window.or(WindowSpan::new(Span::from_secs(60)), read_window)?,
+    })
 }
 
 fn count(at: &Node<'_>) -> Result<NonZeroU32, ConfigError> {
@@ -76,6 +91,7 @@ mod tests {
             consecutive_failures: NonZeroU32::new(5),
             failure_ratio: Some(ratio_rule(0.5, 20, 10)),
             failures: None,
+            slow_ratio: None,
         };
         assert_eq!(rules("", "any"), expected);
     }
@@ -94,8 +110,35 @@ mod tests {
             consecutive_failures: NonZeroU32::new(3),
             failure_ratio: Some(ratio_rule(0.25, 8, 120)),
             failures: Some(CountRule { count: NonZeroU32::new(7).unwrap(), window: window(60) }),
+            slow_ratio: None,
         };
         assert_eq!(rules(&document, "any"), expected);
+    }
+
+    #[test]
+    fn the_slow_ratio_needs_to_know_what_slow_is() {
+        let slow_ratio = r#"{"slow_ratio": {"ratio": 0.6, "window": "5s"}}"#;
+        assert_eq!(
+            error(&with("trip", slow_ratio)),
+            "defaults.trip.slow_ratio: no call is ever slow, expected classify.slow_after to be a \
+             duration such as \"2s\"",
+        );
+        let document = format!(
+            r#"{{"defaults": {{"trip": {slow_ratio}, "classify": {{"slow_after": "1s"}}}}}}"#
+        );
+        assert_eq!(rules(&document, "any").slow_ratio, Some(ratio_rule(0.6, 20, 5)));
+    }
+
+    #[test]
+    fn rules_that_are_off_by_default_have_defaults_all_the_same() {
+        let document = r#"{"defaults": {
+            "trip": {"slow_ratio": {}, "failures": {}}, "classify": {"slow_after": "1s"}
+        }}"#;
+        let rules = rules(document, "any");
+        assert_eq!(rules.slow_ratio, Some(ratio_rule(0.8, 20, 10)));
+        let count = NonZeroU32::new(5).unwrap();
+        assert_eq!(rules.failures, Some(CountRule { count, window: window(60) }));
+        assert_eq!((rules.consecutive_failures, rules.failure_ratio), (None, None));
     }
 
     #[test]
@@ -136,25 +179,16 @@ mod tests {
     #[test]
     fn a_circuit_that_never_trips_has_to_say_so() {
         let problem = "no rule is on, expected at least one of consecutive_failures, \
-                       failure_ratio, failures; a circuit that never trips is \"mode\": \"off\"";
+                       failure_ratio, failures, slow_ratio; a circuit that never trips is \"mode\": \"off\"";
         refuses("trip", "{}", problem);
         refuses("trip", r#"{"failures": null}"#, problem);
     }
 
     #[test]
-    fn failures_within_a_window_have_no_defaults() {
+    fn failures_within_a_window_are_counted_in_bounds() {
         accepts("trip.failures", r#"{"count": 1, "window": "1s"}"#);
         accepts("trip.failures", r#"{"count": 1000000, "window": "24h"}"#);
         let line = |rule| error(&with("trip.failures", rule));
-        assert_eq!(
-            line(r#"{"window": "60s"}"#),
-            "defaults.trip.failures.count: missing, expected 1 to 1000000"
-        );
-        assert_eq!(
-            line(r#"{"count": 5}"#),
-            "defaults.trip.failures.window: missing, expected a number with a unit such as \
-             \"250ms\", \"30s\" or \"5m\""
-        );
         assert_eq!(
             line(r#"{"count": 0, "window": "60s"}"#),
             "defaults.trip.failures.count: 0 is out of range, expected 1 to 1000000"

@@ -1,29 +1,38 @@
 //! One request on its way through the filter.
 
+use std::rc::Rc;
+
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::root::{SharedPanel, log_events};
-use crate::breaker::Outcome;
-use crate::classify::{self, Classified, Ending, Grpc};
-use crate::events::Word;
+use crate::breaker::Pace;
+use crate::classify::{self, CLIENT_HEADERS, ClientDeadline, GrpcStatus};
+use crate::config::CircuitPolicy;
 use crate::host::Host;
-use crate::panel::{Admitted, Ticket};
+use crate::panel::{Admitted, FlightKey, Ticket};
 use crate::reply::{self, Reply};
 use crate::status::{self, Asked};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
-    host: Host,
+    pub(super) host: Host,
     panel: Option<SharedPanel>,
     /// What there is to settle: none before the request, for a request without a circuit, and for
     /// one that we answered ourselves.
-    ticket: Option<Ticket>,
-    status: Option<u16>,
-    is_grpc: bool,
+    guarded: Option<(Ticket, Rc<CircuitPolicy>)>,
+    /// Whether the client has sent all of the request.
+    is_sent: bool,
+    /// The deadline the client set by Envoy's headers.
+    pub(super) client_deadline: ClientDeadline,
+    /// The wait for response headers, where slow calls count.
+    pub(super) flight: Option<FlightKey>,
+    pub(super) pace: Pace,
+    pub(super) status: Option<u16>,
+    pub(super) is_grpc: bool,
     /// From trailers, or the headers of a response that has nothing else.
-    grpc_status: Option<u32>,
-    is_complete: bool,
+    pub(super) grpc_status: Option<GrpcStatus>,
+    pub(super) is_complete: bool,
 }
 
 impl Exchange {
@@ -31,7 +40,11 @@ impl Exchange {
         Self {
             host,
             panel,
-            ticket: None,
+            guarded: None,
+            is_sent: false,
+            client_deadline: ClientDeadline::Unknown,
+            flight: None,
+            pace: Pace::Fast,
             status: None,
             is_grpc: false,
             grpc_status: None,
@@ -46,16 +59,21 @@ impl Exchange {
         let Some(cluster) = self.host.cluster_name() else {
             return self.ask_status(panel, false);
         };
-        let admitted = panel.borrow_mut().admit(&cluster);
+        let method = || self.host.request_header(":method");
+        let admitted = panel.borrow_mut().admit(&cluster, self.is_sent, method);
         log_events(panel);
         match admitted {
             Admitted::Unguarded => None,
-            Admitted::Passed(ticket) => {
+            Admitted::Passed(ticket, policy) => {
                 if ticket.is_probe() {
                     self.host.set_filter_state("probe");
                 }
-                self.ticket = Some(ticket);
                 self.note_protocol(panel, &ticket);
+                self.note_deadline(panel, &ticket);
+                if self.is_sent {
+                    self.await_headers(panel, &ticket, &policy);
+                }
+                self.guarded = Some((ticket, policy));
                 None
             }
             Admitted::Rejected { circuit, policy, rejection } => {
@@ -78,6 +96,68 @@ impl Exchange {
         self.host.request_header("content-type").is_some_and(|value| is_grpc(&value))
     }
 
+    /// The headers are gone when the call has ended, so they are read now if they may matter.
+    fn note_deadline(&mut self, panel: &SharedPanel, ticket: &Ticket) {
+        if !panel.borrow_mut().deadlines(ticket).is_some_and(|known| known.are_unclear()) {
+            return;
+        }
+        let header = |name| classify::millis(&self.host.request_header(name)?);
+        self.client_deadline =
+            CLIENT_HEADERS.into_iter().map(header).fold(ClientDeadline::None, ClientDeadline::or);
+    }
+
+    fn await_headers(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        if let Some(slow_after) = policy.classify.slow_after {
+            self.flight = Some(panel.borrow_mut().await_headers(ticket, slow_after));
+        }
+    }
+
+    /// The client has sent all of the request, later than its headers.
+    fn request_sent(&mut self) {
+        if self.is_sent {
+            return;
+        }
+        self.is_sent = true;
+        let (Some(panel), Some((ticket, policy))) = (self.panel.clone(), self.guarded.clone())
+        else {
+            return;
+        };
+        if self.status.is_none() {
+            self.await_headers(&panel, &ticket, &policy);
+        }
+        if ticket.is_probe() {
+            panel.borrow_mut().request_sent(&ticket);
+        }
+    }
+
+    fn headers_arrived(
+        &mut self,
+        panel: &SharedPanel,
+        (ticket, policy): &(Ticket, Rc<CircuitPolicy>),
+    ) {
+        let status = self.host.response_header(":status");
+        self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        if let Some(flight) = self.flight.take() {
+            self.pace = panel.borrow_mut().stop_awaiting(flight);
+            log_events(panel);
+        }
+        if self.is_complete {
+            if self.status == Some(200) {
+                self.take_grpc_status(self.host.response_header("grpc-status"));
+            }
+        } else if ticket.is_probe()
+            && let Some(status) = self.status
+            && policy.classify.are_good_headers(status, &self.host.code_details())
+        {
+            let served_by = self.host.cluster_name();
+            panel.borrow_mut().headers_arrived(ticket, served_by.as_deref());
+        }
+    }
+
+    fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
+        self.grpc_status = value.map(|value| GrpcStatus::from_header(&value));
+    }
+
     /// The status, where it is on and asked for: of requests without a cluster, or of all.
     fn ask_status(&self, panel: &SharedPanel, has_cluster: bool) -> Option<Reply> {
         let mut panel = panel.borrow_mut();
@@ -96,71 +176,16 @@ impl Exchange {
             _ => status::method_not_allowed(),
         })
     }
-
-    /// A status that is no number is UNKNOWN.
-    fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
-        const UNKNOWN: u32 = 2;
-        self.grpc_status = value.map(|value| {
-            str::from_utf8(&value)
-                .ok()
-                .and_then(|value| value.trim().parse().ok())
-                .unwrap_or(UNKNOWN)
-        });
-    }
-
-    /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
-    /// the question, and the response headers, which can be read again in the log, answer it.
-    fn grpc(&self, panel: &SharedPanel, ticket: &Ticket) -> Grpc {
-        if !self.is_grpc {
-            let is_response_grpc = self.grpc_status.is_some()
-                && self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
-            if !is_response_grpc {
-                return Grpc::No;
-            }
-            panel.borrow_mut().note_protocol(ticket, true);
-        }
-        Grpc::Status(self.grpc_status)
-    }
-
-    fn settle(&self, panel: &SharedPanel, ticket: &Ticket) {
-        let grpc = self.grpc(panel, ticket);
-        let is_plain =
-            !ticket.is_probe() && classify::is_plain_success(self.status, grpc, self.is_complete);
-        if is_plain {
-            let may_move = panel.borrow().may_move(ticket);
-            let served_by = may_move.then(|| self.host.cluster_name()).flatten();
-            return panel.borrow_mut().settle(ticket, Outcome::Success, served_by.as_deref());
-        }
-        let details = self.host.code_details();
-        let ending = Ending {
-            status: self.status,
-            grpc,
-            is_complete: self.is_complete,
-            details: &details,
-            is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
-        };
-        let served_by = self.host.cluster_name();
-        let Classified { outcome, why } = classify::classify(&ending);
-        if outcome != Outcome::Success && self.host.logs_debug() {
-            log::debug!(
-                "circuit breaker {} cluster={} status={} details={} reason=\"{why}\"",
-                if outcome == Outcome::Ignored { "ignored" } else { "failure" },
-                Word(&String::from_utf8_lossy(served_by.as_deref().unwrap_or_default())),
-                self.status.unwrap_or_default(),
-                Word(&details),
-            );
-        }
-        panel.borrow_mut().settle(ticket, outcome, served_by.as_deref());
-    }
 }
 
 impl Context for Exchange {}
 
 impl HttpContext for Exchange {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let Some(panel) = self.panel.clone() else {
             return Action::Continue;
         };
+        self.is_sent = end_of_stream;
         match self.begin(&panel) {
             Some(reply) if self.host.send(&reply) => Action::Pause,
             // Where the host refuses to send the reply the request must not hang: it passes.
@@ -168,22 +193,22 @@ impl HttpContext for Exchange {
         }
     }
 
-    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let Some(ticket) = self.ticket else {
-            return Action::Continue;
-        };
-        let status = self.host.response_header(":status");
-        self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        self.is_complete = end_of_stream;
-        if end_of_stream && self.status == Some(200) {
-            self.take_grpc_status(self.host.response_header("grpc-status"));
+    fn on_http_request_body(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            self.request_sent();
         }
-        if let (true, false, Some(status), Some(panel)) =
-            (ticket.is_probe(), end_of_stream, self.status, &self.panel)
-            && classify::are_good_headers(status, &self.host.code_details())
-        {
-            let served_by = self.host.cluster_name();
-            panel.borrow_mut().headers_arrived(&ticket, served_by.as_deref());
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        self.request_sent();
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if let (Some(panel), Some(guarded)) = (self.panel.clone(), self.guarded.clone()) {
+            self.is_complete = end_of_stream;
+            self.headers_arrived(&panel, &guarded);
         }
         Action::Continue
     }
@@ -194,7 +219,7 @@ impl HttpContext for Exchange {
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        if self.ticket.is_some() {
+        if self.guarded.is_some() {
             self.is_complete = true;
             self.take_grpc_status(self.host.response_trailer("grpc-status"));
         }
@@ -202,15 +227,15 @@ impl HttpContext for Exchange {
     }
 
     fn on_log(&mut self) {
-        if let (Some(ticket), Some(panel)) = (self.ticket.take(), self.panel.clone()) {
-            self.settle(&panel, &ticket);
+        if let (Some(panel), Some((ticket, policy))) = (self.panel.clone(), self.guarded.take()) {
+            self.settle(&panel, &ticket, &policy);
             log_events(&panel);
         }
     }
 }
 
 /// gRPC-Web is not: it has its status in the body.
-fn is_grpc(content_type: &[u8]) -> bool {
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     content_type
         .strip_prefix(b"application/grpc")
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

@@ -238,9 +238,10 @@ mod tests {
                 window: WindowSpan::new(Span::from_secs(10)).unwrap(),
             }),
             failures: None,
+            slow_ratio: None,
         };
         let mut windows = Windows::of(&rules);
-        windows.add(now, Tally { successes: count, failures: 0 });
+        windows.add(now, Tally { successes: count, fast: count, ..Tally::NONE });
         Successes { generation: 0, last: Some(now), windows }
     }
 

@@ -8,6 +8,7 @@ use super::pulse::{Change, Pulse};
 use super::{Guarded, Host, Panel, Protocol, Seat};
 use crate::breaker::{Decision, Lapsed, Owner, Record, State};
 use crate::circuit::{Circuit, Evicted, Place};
+use crate::classify::Deadlines;
 use crate::config::{CircuitPolicy, Mode};
 use crate::metrics::{CircuitMetrics, Metric};
 use crate::time::{Span, Timestamp};
@@ -86,6 +87,7 @@ impl<H: Host> Panel<H> {
             metrics,
             protocol: Protocol::Unknown,
             may_move: false,
+            deadlines: Deadlines::default(),
             unreported: 0,
         };
         let seat = self.circuits.iter().position(Option::is_none).unwrap_or(self.circuits.len());
@@ -104,7 +106,7 @@ impl<H: Host> Panel<H> {
         let _ = self.store.update(&place.key, |found| match found {
             Some(record) if record.owner == place.owner => Decision::unchanged(()),
             _ => {
-                let next = Record::new(place.owner, self.epoch, &policy.breaker.trip);
+                let next = Record::new(place.owner, self.epoch, &policy.breaker);
                 Decision::write((), next)
             }
         });

@@ -15,6 +15,7 @@ impl<H: Host> Panel<H> {
         let now = self.clock.read(self.store.shared());
         self.read_pulse();
         self.refresh_one();
+        self.count_slow(now);
         self.end_leases(now);
         self.publish(now);
         self.tell_others();
@@ -67,6 +68,8 @@ impl<H: Host> Panel<H> {
         if guarded.circuit.refresh(&self.store) == Err(Evicted) {
             return self.forget(seat);
         }
+        let conflicts = guarded.circuit.take_conflicts();
+        self.metrics.add(self.store.shared(), ProxyMetric::PolicyConflicts, conflicts.into());
         if guarded.circuit.snapshot().generation != before {
             guarded.metrics.set_state(self.store.shared(), guarded.circuit.snapshot().state());
             self.tell(seat, Lapsed::default(), None);

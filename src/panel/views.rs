@@ -99,7 +99,7 @@ impl<H: Host> Panel<H> {
     /// A circuit that has a name but no record.
     fn view_of_off(&self, name: &str) -> View {
         let policy = self.config.policy(name);
-        let record = Record::new(owner_of(name), self.epoch, &policy.breaker.trip);
+        let record = Record::new(owner_of(name), self.epoch, &policy.breaker);
         View {
             name: name.to_owned(),
             mode: policy.mode,

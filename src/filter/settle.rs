@@ -1,0 +1,128 @@
+//! The end of a request: gathers what the verdict needs, and no more than that.
+
+use super::http::{Exchange, is_grpc};
+use super::root::SharedPanel;
+use crate::breaker::{Call, Outcome, Pace};
+use crate::classify::{
+    By, Classified, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER, TimedOut,
+    grpc_timeout, is_told_in_force, millis, retry_after,
+};
+use crate::config::CircuitPolicy;
+use crate::events::Word;
+use crate::panel::Ticket;
+use crate::time::Span;
+
+impl Exchange {
+    pub(super) fn settle(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        let rules = &policy.classify;
+        let grpc = self.grpc(panel, ticket);
+        if !ticket.is_probe() && rules.is_plain_success(self.status, grpc, self.is_complete) {
+            return self.settle_plainly(panel, ticket, policy);
+        }
+        let details = self.host.code_details();
+        let ending = Ending {
+            status: self.status,
+            grpc,
+            is_complete: self.is_complete,
+            details: &details,
+            is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
+        };
+        let mut classified = rules.classify(&ending);
+        if classified.is_failure()
+            && classified.by == By::Deadline
+            && self.is_clients_deadline(panel, ticket, rules.min_deadline, &details)
+        {
+            classified = classified.blamed_on_client();
+        }
+        if let Some(flight) = self.flight.take() {
+            let is_of_interest =
+                classified.by != By::Client || rules.client_disconnect == ClientDisconnect::Slow;
+            let mut panel = panel.borrow_mut();
+            self.pace = if is_of_interest {
+                panel.stop_awaiting(flight)
+            } else {
+                panel.forget_awaited(flight)
+            };
+        }
+        let served_by = self.host.cluster_name();
+        self.log(&classified, &details, served_by.as_deref());
+        let call = Call {
+            outcome: classified.outcome,
+            pace: self.pace,
+            retry_after: self.retry_after(&classified, policy),
+        };
+        panel.borrow_mut().settle(ticket, &call, served_by.as_deref());
+    }
+
+    fn settle_plainly(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        let mut panel = panel.borrow_mut();
+        if let Some(known) = panel.deadlines(ticket).filter(|known| known.is_learning()) {
+            known.learn(self.client_deadline, self.in_force(), policy.classify.min_deadline);
+        }
+        let served_by = panel.may_move(ticket).then(|| self.host.cluster_name()).flatten();
+        let call = Call { pace: self.pace, ..Outcome::Success.into() };
+        panel.settle(ticket, &call, served_by.as_deref());
+    }
+
+    /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
+    /// the question, and the response headers, which can be read again in the log, answer it.
+    fn grpc(&self, panel: &SharedPanel, ticket: &Ticket) -> Grpc {
+        if !self.is_grpc {
+            let is_response_grpc = self.grpc_status.is_some()
+                && self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
+            if !is_response_grpc {
+                return Grpc::No;
+            }
+            panel.borrow_mut().note_protocol(ticket, true);
+        }
+        Grpc::Status(self.grpc_status)
+    }
+
+    fn is_clients_deadline(
+        &self,
+        panel: &SharedPanel,
+        ticket: &Ticket,
+        minimum: Span,
+        details: &str,
+    ) -> bool {
+        let of_grpc = self.host.request_header(GRPC_HEADER);
+        let mut panel = panel.borrow_mut();
+        let timed_out = TimedOut {
+            client: self.client_deadline.or(of_grpc.and_then(|value| grpc_timeout(&value))),
+            in_force: self.in_force().filter(|_| is_told_in_force(details)),
+            elapsed: panel.age(ticket),
+        };
+        panel.deadlines(ticket).is_some_and(|known| known.blame_client(&timed_out, minimum))
+    }
+
+    fn in_force(&self) -> Option<Span> {
+        millis(&self.host.request_header(IN_FORCE_HEADER)?)
+    }
+
+    /// Only the upstream's own answer has one to obey.
+    fn retry_after(&self, classified: &Classified, policy: &CircuitPolicy) -> Option<Span> {
+        if !policy.honor_retry_after || !classified.is_failure() {
+            return None;
+        }
+        retry_after(&self.host.response_header("retry-after")?, self.host.wall())
+    }
+
+    fn log(&self, classified: &Classified, details: &str, served_by: Option<&[u8]>) {
+        let Classified { outcome, why, .. } = classified;
+        if (*outcome == Outcome::Success && self.pace == Pace::Fast) || !self.host.logs_debug() {
+            return;
+        }
+        log::debug!(
+            "circuit breaker {}{} cluster={} status={} details={} reason=\"{why}\"",
+            if self.pace == Pace::Slow { "slow " } else { "" },
+            match outcome {
+                Outcome::Success => "success",
+                Outcome::Failure { .. } => "failure",
+                Outcome::Ignored => "ignored",
+            },
+            Word(&String::from_utf8_lossy(served_by.unwrap_or_default())),
+            self.status.unwrap_or_default(),
+            Word(details),
+        );
+    }
+}
