@@ -14,8 +14,8 @@
 //! | `test_does_not_open_below_threshold` | `thresholds::stays_closed_below_the_threshold` |
 //! | `test_reset_timeout_clears_old_failures` | `thresholds::old_failures_leave_the_window` |
 //! | `test_success_does_not_reset_counter_immediately` | `thresholds::a_success_does_not_reset_the_failures_of_a_window` |
-//! | `test_counts_expected_exceptions` | `blame::the_upstreams_failures_count` |
-//! | `test_excludes_specified_exceptions` | `blame::what_others_did_does_not_count` |
+//! | `test_counts_expected_exceptions` | `endings::every_ending_counts_as_the_table_says` |
+//! | `test_excludes_specified_exceptions` | `endings::every_ending_counts_as_the_table_says` |
 //! | `test_wraps_async_function` | `filter::a_good_exchange_passes_untouched` |
 //! | `test_catches_async_exceptions` | `filter::a_failure_reaches_the_client_as_it_is` |
 //! | `test_fails_fast_when_circuit_open` | `states::an_open_circuit_answers_without_calling_the_upstream` |
@@ -35,12 +35,16 @@ mod bad_input;
 mod blame;
 mod capacity;
 mod configuration;
+mod deadlines;
+mod endings;
 mod filter;
 mod grpc;
 mod happy_path;
 mod harness_is_honest;
+mod policies;
 mod probes;
 mod replies;
+mod slow;
 mod states;
 mod status;
 mod telling;

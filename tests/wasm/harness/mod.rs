@@ -61,7 +61,7 @@ pub mod prelude {
     pub use super::host::Host;
     pub use super::logs::Level;
     pub use super::module::guest;
-    pub use super::request::{delete, get, grpc, head, post, put, request};
+    pub use super::request::{Request, delete, get, grpc, head, post, put, request};
     pub use super::stream::Origin;
 
     pub fn millis(millis: u64) -> Duration {
