@@ -10,7 +10,7 @@ mod retry_after;
 mod statuses;
 
 pub use deadline::{
-    CLIENT_HEADERS, ClientDeadline, Deadlines, GRPC_HEADER, IN_FORCE_HEADER, TimedOut,
+    CLIENT_HEADERS, ClientDeadline, Deadlines, GRPC_HEADER, IN_FORCE_HEADER, TimedOut, Timer,
     grpc_timeout, millis,
 };
 pub use retry_after::retry_after;
@@ -77,8 +77,8 @@ pub struct Classified {
 pub enum By {
     /// The upstream's answer, or its failure to give one.
     Upstream,
-    /// A deadline, whoever set it.
-    Deadline,
+    /// A deadline that the client may have set.
+    Deadline(Timer),
     Client,
     /// Envoy or another filter.
     Proxy,
@@ -112,14 +112,10 @@ impl Classified {
     }
 }
 
-const VIA_UPSTREAM: &str = "via_upstream";
-/// The timeout that does not show in [`IN_FORCE_HEADER`].
-const STREAM_DURATION: &str = "upstream_max_stream_duration_reached";
+/// A connection that was upgraded always ends by one side's leaving.
+const UPGRADED: Classified = Classified::success("upgraded");
 
-/// Whether the timeout that fell is the one that [`IN_FORCE_HEADER`] tells.
-pub fn is_told_in_force(details: &str) -> bool {
-    details != STREAM_DURATION
-}
+const VIA_UPSTREAM: &str = "via_upstream";
 
 impl Rules {
     /// Whether a response needs no further look: a good status, to the end. What Envoy or a filter
@@ -144,9 +140,8 @@ impl Rules {
             return by_reset(reset);
         }
         if let Some(reset) = details.strip_prefix("upstream_reset_after_response_started") {
-            // An upgraded connection always ends so.
             return match ending.status {
-                Some(101) => Classified::success("upgraded"),
+                Some(101) => UPGRADED,
                 _ => by_reset(reset),
             };
         }
@@ -154,14 +149,17 @@ impl Rules {
             // The second is the upstream's refusal to upgrade.
             VIA_UPSTREAM | "websocket_handshake_unsuccessful" => self.by_answer(ending),
             "no_healthy_upstream" => Classified::failure("no healthy host"),
-            "response_timeout"
-            | "upstream_response_timeout"
-            | "upstream_per_try_timeout"
-            | "upstream_per_try_idle_timeout"
-            | STREAM_DURATION
-            | "stream_idle_timeout"
-            | "max_duration_timeout"
-            | "duration_timeout" => self.by_timeout(ending).by(By::Deadline),
+            "response_timeout" | "upstream_response_timeout" | "upstream_per_try_timeout" => {
+                self.by_timeout(ending).by(By::Deadline(Timer::Route))
+            }
+            "upstream_max_stream_duration_reached" => {
+                self.by_timeout(ending).by(By::Deadline(Timer::StreamDuration))
+            }
+            "max_duration_timeout" | "duration_timeout" => {
+                self.by_timeout(ending).by(By::Deadline(Timer::Other))
+            }
+            "stream_idle_timeout" | "upstream_per_try_idle_timeout" => self.by_timeout(ending),
+            _ if is_client_gone(details) && ending.status == Some(101) => UPGRADED,
             _ if is_client_gone(details) => Classified::ignored("the client left").by(By::Client),
             _ => Classified::ignored("not the upstream's answer").by(By::Proxy),
         }
@@ -200,7 +198,7 @@ impl Rules {
             Classified::ignored("status")
         } else if self.failure_statuses.contains(status) {
             // The upstream may be a proxy that kept to the deadline it was told.
-            let by = if status == 504 { By::Deadline } else { By::Upstream };
+            let by = if status == 504 { By::Deadline(Timer::Other) } else { By::Upstream };
             Classified::failure("status").by(by)
         } else if StatusSet::RANGE.contains(&status) {
             Classified::success("status")
@@ -213,8 +211,8 @@ impl Rules {
         // A call that ends without one is UNKNOWN to its client.
         let known = status.unwrap_or(GrpcStatus::UNKNOWN);
         if self.failure_grpc_statuses.contains(known) {
-            let by =
-                if known == GrpcStatus::DEADLINE_EXCEEDED { By::Deadline } else { By::Upstream };
+            let is_deadline = known == GrpcStatus::DEADLINE_EXCEEDED;
+            let by = if is_deadline { By::Deadline(Timer::Other) } else { By::Upstream };
             Classified::failure(if status.is_some() { "grpc-status" } else { "no grpc-status" })
                 .by(by)
         } else if known == GrpcStatus::RESOURCE_EXHAUSTED {
@@ -351,6 +349,7 @@ mod tests {
         assert_eq!(cut(Some(200), &after("protocol_error")), RESET);
         assert_eq!(cut(Some(200), &after("connection_termination")), RESET);
         assert_eq!(cut(Some(101), &after("connection_termination")), Outcome::Success);
+        assert_eq!(cut(Some(101), "downstream_remote_disconnect"), Outcome::Success);
         for details in ["response_timeout", "stream_idle_timeout", "max_duration_timeout"] {
             assert_eq!(cut(Some(200), details), Outcome::Ignored, "{details}");
             assert_eq!(cut(Some(500), details), FAILURE, "{details}");
@@ -396,9 +395,17 @@ mod tests {
             rules().classify(&ending).by
         };
         let exceeded = Grpc::Status(Some(GrpcStatus::DEADLINE_EXCEEDED));
-        assert_eq!(ended(504, Grpc::No, "response_timeout"), By::Deadline);
-        assert_eq!(ended(504, Grpc::No, VIA_UPSTREAM), By::Deadline);
-        assert_eq!(ended(200, exceeded, VIA_UPSTREAM), By::Deadline);
+        for (details, timer) in [
+            ("response_timeout", Timer::Route),
+            ("upstream_per_try_timeout", Timer::Route),
+            ("upstream_max_stream_duration_reached", Timer::StreamDuration),
+            ("max_duration_timeout", Timer::Other),
+            (VIA_UPSTREAM, Timer::Other),
+        ] {
+            assert_eq!(ended(504, Grpc::No, details), By::Deadline(timer), "{details}");
+        }
+        assert_eq!(ended(200, exceeded, VIA_UPSTREAM), By::Deadline(Timer::Other));
+        assert_eq!(ended(504, Grpc::No, "stream_idle_timeout"), By::Upstream);
         assert_eq!(ended(503, Grpc::No, VIA_UPSTREAM), By::Upstream);
     }
 

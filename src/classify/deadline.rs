@@ -48,10 +48,24 @@ impl ClientDeadline {
     }
 }
 
+/// What ran out. Clients have a say in each in a way of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timer {
+    /// Of the route, or of one attempt: what was in force is told in the log.
+    Route,
+    /// Of the upstream's stream: clients can set it by a header, and nothing tells of it.
+    StreamDuration,
+    /// Of the whole stream, or the upstream's own: clients set it by what is still there in the
+    /// log.
+    Other,
+}
+
 /// How a call came to time out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut {
+    pub timer: Timer,
     pub client: ClientDeadline,
+    /// The route's.
     pub in_force: Option<Span>,
     /// From the request to the end.
     pub elapsed: Span,
@@ -91,25 +105,20 @@ impl Deadlines {
 
     /// Whether a timeout was the client's doing: its own deadline was shorter than `minimum`.
     pub fn blame_client(&mut self, timed_out: &TimedOut, minimum: Span) -> bool {
-        let TimedOut { client, in_force, elapsed } = *timed_out;
-        let was_short = in_force.map_or(elapsed < minimum + GRACE, |span| span < minimum);
+        let TimedOut { timer, client, in_force, elapsed } = *timed_out;
+        self.learn(client, in_force, minimum);
+        let told = in_force.filter(|_| timer == Timer::Route);
+        let was_short = told.map_or(elapsed < minimum + GRACE, |span| span < minimum);
         match client {
-            _ if !was_short || minimum == Span::ZERO => {
-                self.learn(client, in_force, minimum);
-                false
-            }
+            _ if !was_short || minimum == Span::ZERO => false,
             ClientDeadline::Set(deadline) => deadline < minimum,
-            ClientDeadline::None => {
-                self.learn(client, in_force, minimum);
-                false
-            }
-            ClientDeadline::Unknown if in_force.is_some() && self.routes.contains(&in_force) => {
-                false
-            }
-            // Not the route's, as far as is known. From here on it will be known.
+            ClientDeadline::None => false,
             ClientDeadline::Unknown => {
-                self.are_set_by_clients = true;
-                true
+                let is_the_routes = told.is_some() && self.routes.contains(&told);
+                let is_suspect = timer != Timer::Other && !is_the_routes;
+                // Not the route's, as far as is known. From here on it will be known.
+                self.are_set_by_clients |= is_suspect;
+                is_suspect
             }
         }
     }
@@ -150,7 +159,7 @@ mod tests {
     }
 
     fn after(span: u64, client: ClientDeadline, in_force: Option<Span>) -> TimedOut {
-        TimedOut { client, in_force, elapsed: millis(span) }
+        TimedOut { timer: Timer::Route, client, in_force, elapsed: millis(span) }
     }
 
     fn knowing(in_force: Option<Span>) -> Deadlines {
@@ -209,6 +218,29 @@ mod tests {
         assert!(deadlines.blame_client(&after(300, ClientDeadline::Unknown, None), MINIMUM));
         let client = ClientDeadline::Set(millis(999));
         assert!(deadlines.blame_client(&after(1_010, client, None), MINIMUM));
+    }
+
+    #[test]
+    fn what_no_header_of_envoys_can_set_is_looked_at_in_the_log() {
+        let mut deadlines = knowing(ROUTE);
+        let kept_by_upstream =
+            |client| TimedOut { timer: Timer::Other, ..after(200, client, ROUTE) };
+        assert!(!deadlines.blame_client(&kept_by_upstream(ClientDeadline::Unknown), MINIMUM));
+        assert!(!deadlines.are_unclear());
+        let client = ClientDeadline::Set(millis(200));
+        assert!(deadlines.blame_client(&kept_by_upstream(client), MINIMUM));
+    }
+
+    #[test]
+    fn the_route_says_nothing_of_a_stream_duration() {
+        let mut deadlines = knowing(ROUTE);
+        let ended = |span| TimedOut {
+            timer: Timer::StreamDuration,
+            ..after(span, ClientDeadline::Unknown, ROUTE)
+        };
+        assert!(!deadlines.blame_client(&ended(5_000), MINIMUM));
+        assert!(deadlines.blame_client(&ended(100), MINIMUM));
+        assert!(deadlines.are_unclear());
     }
 
     #[test]

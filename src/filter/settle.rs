@@ -4,8 +4,8 @@ use super::http::{Exchange, is_grpc};
 use super::root::SharedPanel;
 use crate::breaker::{Call, Outcome, Pace};
 use crate::classify::{
-    By, Classified, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER, TimedOut,
-    grpc_timeout, is_told_in_force, millis, retry_after,
+    By, Classified, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER, TimedOut, Timer,
+    grpc_timeout, millis, retry_after,
 };
 use crate::config::CircuitPolicy;
 use crate::events::Word;
@@ -28,9 +28,9 @@ impl Exchange {
             is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
         };
         let mut classified = rules.classify(&ending);
-        if classified.is_failure()
-            && classified.by == By::Deadline
-            && self.is_clients_deadline(panel, ticket, rules.min_deadline, &details)
+        if let By::Deadline(timer) = classified.by
+            && classified.is_failure()
+            && self.is_clients_deadline(panel, ticket, timer, rules.min_deadline)
         {
             classified = classified.blamed_on_client();
         }
@@ -82,14 +82,15 @@ impl Exchange {
         &self,
         panel: &SharedPanel,
         ticket: &Ticket,
+        timer: Timer,
         minimum: Span,
-        details: &str,
     ) -> bool {
         let of_grpc = self.host.request_header(GRPC_HEADER);
         let mut panel = panel.borrow_mut();
         let timed_out = TimedOut {
+            timer,
             client: self.client_deadline.or(of_grpc.and_then(|value| grpc_timeout(&value))),
-            in_force: self.in_force().filter(|_| is_told_in_force(details)),
+            in_force: self.in_force(),
             elapsed: panel.age(ticket),
         };
         panel.deadlines(ticket).is_some_and(|known| known.blame_client(&timed_out, minimum))

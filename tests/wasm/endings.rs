@@ -149,6 +149,11 @@ fn play(id: &str, host: &Host) {
             host.advance(millis(100));
             in_force(&call, 100).times_out();
         }
+        "long_client_deadline" => {
+            let call = host.send(get("/").header("x-envoy-upstream-rq-timeout-ms", "1000"));
+            // Not slow: the policy of the table would have it so after 300 ms.
+            in_force(&call, 1_000).times_out();
+        }
         "grpc_client_deadline" => {
             let call = host.send(grpc("/a/B").header("grpc-timeout", "100m"));
             host.advance(millis(100));
