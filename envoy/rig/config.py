@@ -35,16 +35,26 @@ def cluster(name, upstream=None, http2=False, **fields):
         **fields,
     }
     if http2:
-        explicit = {"http2_protocol_options": {}}
-        options = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", "explicit_http_config": explicit}
-        made["typed_extension_protocol_options"] = {HTTP_OPTIONS: options}
+        made |= protocol(http2_protocol_options={})
     return made
 
 
-def bootstrap(*clusters, plugin=plugin(), later_filters=(), timeout="10s"):
+def protocol(**explicit):
+    """The field of a cluster that says which HTTP it speaks, and how."""
+    options = {"@type": f"type.googleapis.com/{HTTP_OPTIONS}", "explicit_http_config": explicit}
+    return {"typed_extension_protocol_options": {HTTP_OPTIONS: options}}
+
+
+def route(cluster, timeout="10s", **action):
+    """All paths to one cluster."""
+    return {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": timeout, **action}}
+
+
+def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), timeout="10s"):
     """The shipped configuration with these clusters, each under its name as host, the first under any other host too.
 
-    `plugin` is a dict (sent as JSON text), a ready Any (a dict with "@type"), or None. `later_filters` come after fusebox.
+    `plugin` is a dict (sent as JSON text), a ready Any (a dict with "@type"), or None. `earlier_filters` come before
+    fusebox, `later_filters` after it.
     """
     config = copy.deepcopy(SHIPPED)
     config["admin"]["address"] = free_port()
@@ -61,10 +71,11 @@ def bootstrap(*clusters, plugin=plugin(), later_filters=(), timeout="10s"):
         {
             "name": each["name"],
             "domains": [each["name"], "*"] if each is clusters[0] else [each["name"]],
-            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": each["name"], "timeout": timeout}}],
+            "routes": [route(each["name"], timeout)],
         }
         for each in clusters
     ]
+    manager["http_filters"][:0] = earlier_filters
     manager["http_filters"][-1:-1] = later_filters
     fusebox = wasm(config)
     fusebox["vm_config"]["code"] = {"local": {"filename": str(MODULE)}}
@@ -72,8 +83,8 @@ def bootstrap(*clusters, plugin=plugin(), later_filters=(), timeout="10s"):
     return config
 
 
-def set_plugin(config, plugin):
-    fusebox = wasm(config)
+def set_plugin(config, plugin, listener_name="proxy"):
+    fusebox = wasm(config, listener_name)
     if plugin is None:
         del fusebox["configuration"]
     elif "@type" in plugin:
@@ -95,7 +106,15 @@ def connection_manager(config, listener_name):
     return listener["filter_chains"][0]["filters"][0]["typed_config"]
 
 
-def wasm(config):
-    """The plugin configuration's place; both listeners share it, as in the file."""
-    [fusebox] = [each for each in connection_manager(config, "proxy")["http_filters"] if each["name"] == "fusebox"]
+def wasm(config, listener_name="proxy"):
+    """The plugin configuration's place; the listeners of the file share it."""
+    [fusebox] = [each for each in connection_manager(config, listener_name)["http_filters"] if each["name"] == "fusebox"]
     return fusebox["typed_config"]["config"]
+
+
+def add_listener(config, name, plugin):
+    """One more like the proxy's, with a plugin configuration of its own."""
+    listeners = config["static_resources"]["listeners"]
+    [proxy] = [each for each in listeners if each["name"] == "proxy"]
+    listeners.append(copy.deepcopy(proxy) | {"name": name, "stat_prefix": name})
+    set_plugin(config, plugin, name)

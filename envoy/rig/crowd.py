@@ -48,6 +48,11 @@ class Crowd:
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(LENGTH.search(head)[1]))
             self.waiting -= 1
-            said = CIRCUIT_BREAKER.search(head)
-            self.replies[said[1].decode() if said else int(head.split(b" ", 2)[1])] += 1
+            self.replies[outcome(head)] += 1
         writer.close()
+
+
+def outcome(head):
+    """What a reply is counted by."""
+    said = CIRCUIT_BREAKER.search(head)
+    return said[1].decode() if said else int(head.split(b" ", 2)[1])

@@ -32,7 +32,7 @@ class Proxy:
             *("--concurrency", str(concurrency)),
             *("--admin-address-path", admin_address),
             "--disable-hot-restart",
-            *("--file-flush-interval-msec", "50"),
+            *("--file-flush-interval-msec", "10"),
             *("--log-level", "warning", "--component-log-level", "wasm:debug"),
         ]
         with self._log.open("w") as log, self._access_log.open("w") as access_log:
@@ -60,10 +60,10 @@ class Proxy:
 
     def _find_listeners(self):
         statuses = self.admin.get("/listeners?format=json").json()["listener_statuses"]
-        ports = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in statuses}
-        self.port = ports["proxy"]
+        self.ports = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in statuses}
+        self.port = self.ports["proxy"]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.status_url = f"http://127.0.0.1:{ports['status']}{STATUS_PATH}"
+        self.status_url = f"http://127.0.0.1:{self.ports['status']}{STATUS_PATH}"
         self.client = httpx.Client(base_url=self.url, timeout=30)
 
     def __enter__(self):
@@ -110,7 +110,9 @@ class Proxy:
         return self._log.read_text()
 
     def access_log(self):
-        return [json.loads(line) for line in self._access_log.read_text().splitlines()]
+        # The last line may still be on its way.
+        complete = self._access_log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in complete.splitlines()]
 
     def logged(self, path):
         """The access log's entries for a path, waiting for the first."""

@@ -5,5 +5,5 @@
     curl 127.0.0.1:8080/delay/0.5?retry-after=7                 # for one request; the query adds response headers
     curl 127.0.0.1:8081/counts
 
-The behaviours are in behaviours.py, the control requests in control.py.
+The behaviours are in behaviours.py and pieces.py, the control requests in control.py.
 """

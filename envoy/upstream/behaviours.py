@@ -3,9 +3,14 @@
 import asyncio
 from urllib.parse import parse_qsl, urlsplit
 
+from h2.errors import ErrorCodes
+
+from upstream import pieces
+
 
 async def status(exchange, upstream, headers, code="200"):
-    exchange.respond(int(code), headers, f"{code} from the upstream\n".encode())
+    body = b"" if code in ("204", "304") else f"{code} from the upstream\n".encode()
+    exchange.respond(int(code), headers, body)
 
 
 async def echo(exchange, upstream, headers):
@@ -13,9 +18,10 @@ async def echo(exchange, upstream, headers):
     exchange.respond(200, headers, exchange.head)
 
 
-async def delay(exchange, upstream, headers, seconds):
+async def delay(exchange, upstream, headers, seconds, *behaviour):
+    """`delay/0.5`, or `delay/0.5/status/503`."""
     await asyncio.sleep(float(seconds))
-    await status(exchange, upstream, headers)
+    await do(behaviour, exchange, upstream, headers)
 
 
 async def hold(exchange, upstream, headers, code="200"):
@@ -38,33 +44,56 @@ async def close(exchange, upstream, headers):
     exchange.connection.close()
 
 
-async def truncate(exchange, upstream, headers):
-    """FIN in the middle of the body. The wait lets the headers get through on their own."""
-    exchange.respond_in_part(200, headers, b"half of it", length=1000)
-    await asyncio.sleep(0.05)
-    exchange.connection.close()
-
-
 async def garbage(exchange, upstream, headers):
     exchange.connection.write(b"\x00this is no HTTP\r\n\r\n")
     exchange.connection.close()
 
 
-async def grpc(exchange, upstream, headers, code="0"):
-    """An empty message, then the status in trailers."""
-    message = b"\0" * 5
-    exchange.respond(200, GRPC + headers, message, trailers=[("grpc-status", code)])
+async def refuse_stream(exchange, upstream, headers):
+    """HTTP/2 alone has words for it: not begun, so safe to send again."""
+    exchange.reset(ErrorCodes.REFUSED_STREAM)
 
 
-async def grpc_trailers_only(exchange, upstream, headers, code="0"):
-    exchange.respond(200, GRPC + [("grpc-status", code)] + headers, b"")
+async def large_headers(exchange, upstream, headers, kibibytes):
+    padding = [(f"x-padding-{number}", "x" * 1024) for number in range(int(kibibytes))]
+    exchange.respond(200, padding + headers, b"")
 
 
-GRPC = [("content-type", "application/grpc")]
-BEHAVIOURS = {
-    each.__name__.replace("_", "-"): each
-    for each in (status, echo, delay, hold, hang, reset, close, truncate, garbage, grpc, grpc_trailers_only)
-}
+async def early_hints(exchange, upstream, headers):
+    exchange.send_head(103, [("link", "</style.css>; rel=preload")])
+    await status(exchange, upstream, headers)
+
+
+async def early(exchange, upstream, headers):
+    """Answers without waiting for the request's body."""
+    await status(exchange, upstream, headers)
+
+
+async def upgrade(exchange, upstream, headers, *then):
+    """Switches to a WebSocket, which stays open, or with `upgrade/close` does not."""
+    exchange.send_head(101, [("connection", "Upgrade"), ("upgrade", "websocket"), *headers])
+    if then == ("close",):
+        # The wait lets the headers get through on their own.
+        await asyncio.sleep(0.05)
+        exchange.connection.close()
+
+
+async def first(exchange, upstream, headers, count, *behaviour):
+    """`first/2/status/503`: so for that many calls of this path, and 200 for those that come after."""
+    is_over = upstream.calls[exchange.path.partition("?")[0]] > int(count)
+    await do(() if is_over else behaviour, exchange, upstream, headers)
+
+
+async def do(behaviour, exchange, upstream, headers):
+    function, arguments, _ = parse("/".join(behaviour) or "status/200")
+    await function(exchange, upstream, headers, *arguments)
+
+
+HERE = (
+    *(status, echo, delay, hold, hang, reset, close, garbage, refuse_stream, large_headers),
+    *(early_hints, early, upgrade, first),
+)
+BEHAVIOURS = {each.__name__.replace("_", "-"): each for each in (*HERE, *pieces.BEHAVIOURS)}
 
 
 def parse(text):
@@ -73,3 +102,8 @@ def parse(text):
     name, *arguments = url.path.strip("/").split("/")
     function = BEHAVIOURS.get(name)
     return function and (function, arguments, parse_qsl(url.query))
+
+
+def is_early(path):
+    named = parse(path)
+    return bool(named) and named[0] is early

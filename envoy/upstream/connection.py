@@ -7,6 +7,8 @@ import struct
 from upstream.http1 import Http1
 from upstream.http2 import PREFACE, Http2
 
+TLS_HANDSHAKE = b"\x16"
+
 
 class Connection(asyncio.Protocol):
     def __init__(self, answer, connections):
@@ -25,6 +27,10 @@ class Connection(asyncio.Protocol):
         if self._codec:
             return self._codec.receive(data)
         self._beginning += data
+        if self._beginning.startswith(TLS_HANDSHAKE):
+            # Who speaks no TLS says so in the words that it has.
+            self.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return self.close()
         if self._beginning.startswith(PREFACE):
             self._codec = Http2(self, self._answer)
         elif not PREFACE.startswith(self._beginning):

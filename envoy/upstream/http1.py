@@ -4,8 +4,11 @@ import asyncio
 import http
 import re
 
+from upstream import behaviours
+
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked\r\n", re.IGNORECASE)
+EXPECTS = re.compile(rb"\r\nexpect: *100-continue\r\n", re.IGNORECASE)
 
 
 class Http1:
@@ -14,14 +17,24 @@ class Http1:
         self._answer = answer
         self._buffer = b""
         self._task = None
+        self._has_continued = False
 
     def receive(self, data):
         self._buffer += data
         head, end, body = self._buffer.partition(b"\r\n\r\n")
-        if not end or not self._is_complete(head + b"\r\n", body):
+        if not end:
             return
+        exchange = Exchange(self._connection, head, body)
+        if not self._is_complete(head + b"\r\n", body) and not behaviours.is_early(exchange.path):
+            return self._ask_for_the_body(head + b"\r\n")
         self._buffer = b""
-        self._task = asyncio.ensure_future(self._answer(Exchange(self._connection, head, body)))
+        self._has_continued = False
+        self._task = asyncio.ensure_future(self._answer(exchange))
+
+    def _ask_for_the_body(self, head):
+        if EXPECTS.search(head) and not self._has_continued:
+            self._has_continued = True
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _is_complete(self, head, body):
         if CHUNKED.search(head):
@@ -41,12 +54,28 @@ class Exchange:
         self.head, self.body = head, body
         self.method, self.path, _ = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
 
-    def respond(self, status, headers, body, trailers=()):
-        assert not trailers, "trailers are for HTTP/2"
+    def respond(self, status, headers, body):
         self.respond_in_part(status, headers, body, len(body))
 
     def respond_in_part(self, status, headers, body, length):
-        lines = [f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}", f"content-length: {length}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        self.connection.write(head if self.method == "HEAD" else head + body)
+        self.send_head(status, [("content-length", length), *headers])
+        if self.method != "HEAD":
+            self.connection.write(body)
+
+    def begin(self, headers):
+        self.send_head(200, [("transfer-encoding", "chunked"), *headers])
+
+    def send(self, data):
+        self.connection.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end(self, trailers=()):
+        self.connection.write(b"0\r\n" + lines(trailers))
+
+    def send_head(self, status, headers):
+        """All that there is of an interim or a switching response."""
+        phrase = http.HTTPStatus(status).phrase
+        self.connection.write(f"HTTP/1.1 {status} {phrase}\r\n".encode() + lines(headers))
+
+
+def lines(headers):
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1") + b"\r\n"

@@ -56,23 +56,34 @@ class Exchange:
         self.head = "\r\n".join(f"{name}: {value}" for name, value in headers.items()).encode()
         self._codec, self._h2 = codec, codec._h2
 
-    def respond(self, status, headers, body, trailers=()):
-        if not trailers:
-            headers = headers + [("content-length", str(len(body)))]
-        self._send_headers(status, headers, end_stream=not body and not trailers)
+    def respond(self, status, headers, body):
+        headers = headers + [("content-length", str(len(body)))]
+        self._send_headers(status, headers, end_stream=not body)
         if body:
-            self._h2.send_data(self.stream_id, body, end_stream=not trailers)
-        if trailers:
-            self._h2.send_headers(self.stream_id, trailers, end_stream=True)
+            self._h2.send_data(self.stream_id, body, end_stream=True)
         self._codec.flush()
 
     def respond_in_part(self, status, headers, body, length):
         self._send_headers(status, headers + [("content-length", str(length))], end_stream=False)
-        self._h2.send_data(self.stream_id, body)
+        self.send(body)
+
+    def begin(self, headers):
+        self._send_headers(200, headers, end_stream=False)
         self._codec.flush()
 
-    def reset(self):
-        self._h2.reset_stream(self.stream_id, ErrorCodes.INTERNAL_ERROR)
+    def send(self, data):
+        self._h2.send_data(self.stream_id, data)
+        self._codec.flush()
+
+    def end(self, trailers=()):
+        if trailers:
+            self._h2.send_headers(self.stream_id, trailers, end_stream=True)
+        else:
+            self._h2.end_stream(self.stream_id)
+        self._codec.flush()
+
+    def reset(self, code=ErrorCodes.INTERNAL_ERROR):
+        self._h2.reset_stream(self.stream_id, code)
         self._codec.flush()
 
     def _send_headers(self, status, headers, end_stream):
