@@ -30,8 +30,8 @@
 //!    [`Settled::Stale`] and changes nothing.
 //! 5. A probe holds a lease. When the lease runs out without good response headers, the next admit
 //!    or sync of any worker reopens the circuit, so that a lost probe holds nobody up. A probe that
-//!    was cancelled or ignored gives its slot back at once, and so does one whose lease runs out
-//!    while its client is still sending the request.
+//!    was cancelled or ignored gives its slot back at once, and so do the first [`MAX_STALLS`]
+//!    whose leases run out while their clients are still sending.
 //! 6. Time may repeat; it never decides by going backwards: differences saturate.
 //! 7. Bytes that cannot be decoded are an absent record: closed, counted, never a trap.
 //! 8. Jitter comes from (circuit, generation), so that a decision made again and another worker
@@ -65,10 +65,7 @@ pub use slow::slow;
 pub use trip::{CountRule, Ratio, RatioRule, TripReason, TripRules};
 pub use window::{BUCKETS, Tally, Window, WindowSpan, Windows};
 
-use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU8, NonZeroU32};
-
-use fnv::FnvHasher;
 
 use crate::time::{Span, Timestamp};
 
@@ -79,25 +76,22 @@ pub const MAX_PROBES: usize = 16;
 /// it ends.
 pub const PROBE_GRACE: Span = Span::from_secs(1);
 
+/// How many clients in a row may leave a probe's request unfinished before that is held against
+/// the upstream: streams whose requests never end must not keep a circuit half-open for ever.
+pub const MAX_STALLS: u8 = 3;
+
 /// How one circuit behaves. Cannot be wrong: every part is a checked type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    pub id: PolicyId,
     pub trip: TripRules,
     pub open: Backoff,
     pub half_open: HalfOpen,
 }
 
-/// Tells policies apart in records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Tells policies apart in records, with all that a verdict depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyId(pub u64);
-
-impl Policy {
-    pub fn id(&self) -> PolicyId {
-        let mut hasher = FnvHasher::default();
-        self.hash(&mut hasher);
-        PolicyId(hasher.finish())
-    }
-}
 
 /// How a circuit comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,6 +144,8 @@ pub enum Phase {
         probes: [Option<Lease>; MAX_PROBES],
         /// Probes that succeeded.
         passed: u32,
+        /// Probes whose clients never finished their requests.
+        stalled: u8,
         trips: Trips,
     },
 }
@@ -355,7 +351,7 @@ impl Record {
             owner,
             generation: 0,
             config_epoch,
-            policy: policy.id(),
+            policy: policy.id,
             last_failure: None,
             phase: Phase::Closed {
                 windows: Windows::of(&policy.trip),
@@ -396,7 +392,7 @@ impl Record {
             }
             phase => phase,
         };
-        Self { config_epoch: epoch, policy: policy.id(), phase, ..*self }
+        Self { config_epoch: epoch, policy: policy.id, phase, ..*self }
     }
 
     /// Whether the configuration of `epoch` has been overtaken by one with another policy, whose
@@ -422,6 +418,7 @@ mod tests {
     pub(super) fn policy() -> Policy {
         let window = WindowSpan::new(Span::from_secs(10)).unwrap();
         Policy {
+            id: PolicyId(0),
             trip: TripRules {
                 consecutive_failures: NonZeroU32::new(5),
                 failure_ratio: Some(RatioRule {

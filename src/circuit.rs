@@ -27,7 +27,6 @@ pub struct Place {
 pub struct Circuit {
     place: Place,
     policy: Policy,
-    policy_id: PolicyId,
     /// When the configuration that gave the policy was applied.
     epoch: Timestamp,
     snapshot: Record,
@@ -92,16 +91,7 @@ impl Circuit {
     pub fn new(place: Place, policy: Policy, epoch: Timestamp) -> Self {
         let snapshot = Record::new(place.owner, epoch, &policy);
         let successes = Successes::none(0, &policy);
-        Self {
-            place,
-            policy,
-            policy_id: policy.id(),
-            epoch,
-            snapshot,
-            successes,
-            conflict: None,
-            conflicts: 0,
-        }
+        Self { place, policy, epoch, snapshot, successes, conflict: None, conflicts: 0 }
     }
 
     pub const fn owner(&self) -> Owner {
@@ -325,7 +315,7 @@ impl Circuit {
                 // configuration, the newer one finds its own epoch missing and reshapes (rule 10).
                 let is_closing = decision.transition.is_some_and(|t| t.to == State::Closed);
                 let epoch =
-                    |next| Record { config_epoch: self.epoch, policy: self.policy_id, ..next };
+                    |next| Record { config_epoch: self.epoch, policy: self.policy.id, ..next };
                 Decision {
                     answer: Some(decision.answer),
                     next: if is_closing { decision.next.map(epoch) } else { decision.next },
@@ -348,7 +338,7 @@ impl Circuit {
     fn take(&mut self, record: Option<Record>) {
         self.snapshot = self.adopted(record.as_ref());
         let theirs = self.snapshot.policy;
-        if self.snapshot.is_at_odds_with(self.epoch, self.policy_id)
+        if self.snapshot.is_at_odds_with(self.epoch, self.policy.id)
             && self.conflict != Some(theirs)
         {
             self.conflict = Some(theirs);

@@ -20,7 +20,7 @@ use crate::breaker::Outcome;
 use crate::time::Span;
 
 /// What a policy says of endings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     pub failure_statuses: StatusSet,
     /// Neither success nor failure; wins over `failure_statuses`.
@@ -34,7 +34,7 @@ pub struct Rules {
 }
 
 /// What a client that leaves before the response headers says of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientDisconnect {
     Ignore,
     /// That the call was slow, if it left after `slow_after`.
@@ -115,7 +115,7 @@ impl Classified {
 /// A connection that was upgraded always ends by one side's leaving.
 const UPGRADED: Classified = Classified::success("upgraded");
 
-const VIA_UPSTREAM: &str = "via_upstream";
+pub const VIA_UPSTREAM: &str = "via_upstream";
 
 impl Rules {
     /// Whether a response needs no further look: a good status, to the end. What Envoy or a filter
@@ -156,7 +156,7 @@ impl Rules {
                 self.by_timeout(ending).by(By::Deadline(Timer::StreamDuration))
             }
             "max_duration_timeout" | "duration_timeout" => {
-                self.by_timeout(ending).by(By::Deadline(Timer::Other))
+                self.by_timeout(ending).by(By::Deadline(Timer::WholeStream))
             }
             "stream_idle_timeout" | "upstream_per_try_idle_timeout" => self.by_timeout(ending),
             _ if is_client_gone(details) && ending.status == Some(101) => UPGRADED,
@@ -198,7 +198,7 @@ impl Rules {
             Classified::ignored("status")
         } else if self.failure_statuses.contains(status) {
             // The upstream may be a proxy that kept to the deadline it was told.
-            let by = if status == 504 { By::Deadline(Timer::Other) } else { By::Upstream };
+            let by = if status == 504 { By::Deadline(Timer::Upstream) } else { By::Upstream };
             Classified::failure("status").by(by)
         } else if StatusSet::RANGE.contains(&status) {
             Classified::success("status")
@@ -212,7 +212,7 @@ impl Rules {
         let known = status.unwrap_or(GrpcStatus::UNKNOWN);
         if self.failure_grpc_statuses.contains(known) {
             let is_deadline = known == GrpcStatus::DEADLINE_EXCEEDED;
-            let by = if is_deadline { By::Deadline(Timer::Other) } else { By::Upstream };
+            let by = if is_deadline { By::Deadline(Timer::Upstream) } else { By::Upstream };
             Classified::failure(if status.is_some() { "grpc-status" } else { "no grpc-status" })
                 .by(by)
         } else if known == GrpcStatus::RESOURCE_EXHAUSTED {
@@ -399,12 +399,12 @@ mod tests {
             ("response_timeout", Timer::Route),
             ("upstream_per_try_timeout", Timer::Route),
             ("upstream_max_stream_duration_reached", Timer::StreamDuration),
-            ("max_duration_timeout", Timer::Other),
-            (VIA_UPSTREAM, Timer::Other),
+            ("max_duration_timeout", Timer::WholeStream),
+            (VIA_UPSTREAM, Timer::Upstream),
         ] {
             assert_eq!(ended(504, Grpc::No, details), By::Deadline(timer), "{details}");
         }
-        assert_eq!(ended(200, exceeded, VIA_UPSTREAM), By::Deadline(Timer::Other));
+        assert_eq!(ended(200, exceeded, VIA_UPSTREAM), By::Deadline(Timer::Upstream));
         assert_eq!(ended(504, Grpc::No, "stream_idle_timeout"), By::Upstream);
         assert_eq!(ended(503, Grpc::No, VIA_UPSTREAM), By::Upstream);
     }

@@ -17,8 +17,8 @@ use std::rc::Rc;
 
 use fnv::FnvHashMap;
 
-pub use self::flights::FlightKey;
 use self::flights::Flights;
+pub use self::flights::{Awaited, FlightKey};
 use self::ledger::Ledger;
 use self::pulse::Change;
 pub use self::views::View;
@@ -31,7 +31,7 @@ use crate::clock::{Clock, WorkerClock};
 use crate::config::{CircuitPolicy, Config};
 use crate::metrics::{CircuitMetrics, Counters, Metric, ProxyMetric, ProxyMetrics};
 use crate::store::{SharedData, Store};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// The format of everything in shared data: another version does not read this one's keys.
 const FORMAT: u32 = 1;
@@ -136,6 +136,10 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    pub const fn started(&self) -> Timestamp {
+        self.permit.started
+    }
+
     pub const fn is_probe(&self) -> bool {
         self.permit.probe.is_some()
     }
@@ -275,9 +279,13 @@ impl<H: Host> Panel<H> {
         Some(&mut of_ticket(&mut self.circuits, ticket)?.deadlines)
     }
 
-    /// How long ago a request was admitted.
-    pub fn age(&self, ticket: &Ticket) -> Span {
-        self.clock.read(self.store.shared()).since(ticket.permit.started)
+    /// The time, to a sync.
+    pub fn about_now(&self) -> Timestamp {
+        self.clock.latest()
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.read(self.store.shared())
     }
 
     /// Gives a probe's slot back without a verdict.

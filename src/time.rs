@@ -13,6 +13,7 @@ pub struct Timestamp(u64);
 
 impl Timestamp {
     pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(u64::MAX);
 
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)

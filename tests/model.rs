@@ -14,7 +14,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 
 use fusebox::breaker::{
     self, Backoff, Decision, Evidence, HalfOpen, Jitter, Multiplier, Outcome, Owner, Permit, Phase,
-    Policy, Record, Request, Settled, State as Circuit, Transition, TripRules, Verdict,
+    Policy, PolicyId, Record, Request, Settled, State as Circuit, Transition, TripRules, Verdict,
 };
 use fusebox::store::{HostError, SharedData, Store, Swapped, Token};
 use fusebox::time::{Span, Timestamp};
@@ -80,6 +80,7 @@ struct Workers {
 /// in which everything can happen.
 fn policy(probes: u8) -> Policy {
     Policy {
+        id: PolicyId(0),
         trip: TripRules {
             consecutive_failures: NonZeroU32::new(1),
             failure_ratio: None,

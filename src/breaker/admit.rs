@@ -52,7 +52,7 @@ fn admit_now(
             let permit = probe_permit(&moved.record, now, 0, first);
             moved.decide(Verdict::Admit(permit))
         }
-        Phase::HalfOpen { mut probes, passed, trips } => {
+        Phase::HalfOpen { mut probes, passed, stalled, trips } => {
             let in_flight = probes.iter().flatten().count();
             let free = probes.iter().position(Option::is_none);
             let allowed = usize::from(policy.half_open.probes.get()).min(MAX_PROBES);
@@ -63,7 +63,7 @@ fn admit_now(
             if let Some(held) = probes.get_mut(slot) {
                 *held = Some(lease);
             }
-            let phase = Phase::HalfOpen { probes, passed, trips };
+            let phase = Phase::HalfOpen { probes, passed, stalled, trips };
             let next = Record { phase, ..*record };
             Decision::write(Verdict::Admit(probe_permit(&next, now, slot as u8, lease)), next)
         }

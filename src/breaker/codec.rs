@@ -33,12 +33,13 @@ impl Record {
                 to.time(*until);
                 put_trips(&mut to, trips);
             }
-            Phase::HalfOpen { probes, passed, trips } => {
+            Phase::HalfOpen { probes, passed, stalled, trips } => {
                 to.u8(2);
                 for probe in probes {
                     to.option(*probe, put_lease);
                 }
                 to.u32(*passed);
+                to.u8(*stalled);
                 put_trips(&mut to, trips);
             }
         }
@@ -65,6 +66,7 @@ impl Record {
             2 => Phase::HalfOpen {
                 probes: probes(&mut from)?,
                 passed: from.u32()?,
+                stalled: from.u8()?,
                 trips: trips(&mut from)?,
             },
             _ => return None,
@@ -269,22 +271,57 @@ fn trips(from: &mut Reader<'_>) -> Option<Trips> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::breaker::tests::*;
-    use crate::breaker::{Evidence, Outcome, Policy, admit, headers_arrived, lapse, settle};
+    use crate::breaker::{
+        CountRule, Evidence, Outcome, Permit, Policy, Ratio, RatioRule, Request, WindowSpan, admit,
+        headers_arrived, lapse, request_sent, settle, slow,
+    };
     use crate::time::Timestamp;
+
+    /// With every rule on, so that every window is there.
+    fn policy() -> Policy {
+        let mut policy = crate::breaker::tests::policy();
+        let window = WindowSpan::new(Span::from_secs(10)).unwrap();
+        let rule = |n| NonZeroU32::new(n).unwrap();
+        policy.trip.failures = Some(CountRule { count: rule(9), window });
+        let ratio = Ratio::new(0.8).unwrap();
+        policy.trip.slow_ratio = Some(RatioRule { ratio, minimum_requests: rule(2), window });
+        policy
+    }
+
+    /// Tripped by slow calls.
+    fn slowed(policy: &Policy) -> Record {
+        let permit = Permit { generation: 0, started: at(0), probe: None };
+        (0..2).fold(closed(policy), |record, _| {
+            slow(policy, &record, at(1_000), &permit, &Evidence::ALONE).next.unwrap()
+        })
+    }
 
     #[test]
     fn every_phase_survives_the_bytes() {
         let policy = policy();
+        let slowed = slowed(&policy);
+        let upload = Request { is_complete: false, may_probe: true };
+        let sending = admit(&policy, &slowed, at(40_000), upload).next.unwrap();
         let (half_open, permit) = probing(&policy);
         let with_headers = headers_arrived(&half_open, at(31_100), &permit).next.unwrap();
         let recovered = call(&policy, open(&policy), at(31_000), Outcome::Success);
         let counting = call(&policy, closed(&policy), at(70), FAILURE);
-        for record in [closed(&policy), counting, open(&policy), half_open, with_headers, recovered]
-        {
+        for record in [
+            closed(&policy),
+            counting,
+            open(&policy),
+            half_open,
+            with_headers,
+            recovered,
+            slowed,
+            sending,
+        ] {
             assert_eq!(Record::decode(&record.encode()), Some(record));
         }
     }
@@ -305,6 +342,9 @@ mod tests {
         let admitted = admit(policy, record, now, GET);
         if let crate::breaker::Verdict::Admit(permit) = admitted.answer.0 {
             let next = admitted.next.unwrap_or(*record);
+            let _ = slow(policy, &next, now, &permit, &Evidence::ALONE);
+            let _ = request_sent(policy, &next, now, &permit);
+            let _ = headers_arrived(&next, now, &permit);
             for outcome in [Outcome::Success, FAILURE, Outcome::Ignored] {
                 let _ = settle(policy, &next, now, &permit, &outcome.into(), &Evidence::ALONE);
             }
@@ -321,12 +361,12 @@ mod tests {
 
         #[test]
         fn a_damaged_record_never_panics_the_machine(
-            which in 0_usize..4, flips in prop::collection::vec((0_usize..600, any::<u8>()), 1..8),
+            which in 0_usize..5, flips in prop::collection::vec((0_usize..1_200, any::<u8>()), 1..8),
             now: u64,
         ) {
             let policy = policy();
             let records =
-                [closed(&policy), open(&policy), probing(&policy).0, call(&policy, closed(&policy), at(9), FAILURE)];
+                [closed(&policy), open(&policy), probing(&policy).0, call(&policy, closed(&policy), at(9), FAILURE), slowed(&policy)];
             let mut bytes = records[which].encode();
             for (position, value) in flips {
                 let length = bytes.len();

@@ -2,7 +2,7 @@
 //! whose lease ran out has failed, and one that its client never finished is none (rule 5).
 
 use super::transition::{close, reopen};
-use super::{Decision, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
+use super::{Decision, MAX_STALLS, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
 use crate::time::Timestamp;
 
 /// What [`lapse`] found, for the counters.
@@ -16,7 +16,7 @@ pub struct Lapsed {
 
 /// Ends the leases that time has decided.
 pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapsed> {
-    let Phase::HalfOpen { mut probes, passed, trips } = record.phase else {
+    let Phase::HalfOpen { mut probes, passed, mut stalled, trips } = record.phase else {
         return Decision::unchanged(Lapsed::default());
     };
     let mut lapsed = Lapsed::default();
@@ -29,7 +29,12 @@ pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapse
             Some(Stage::Waiting { until }) if until <= now => {
                 lapsed.timed_out = lapsed.timed_out.saturating_add(1);
             }
-            Some(Stage::Sending { until }) if until <= now => {}
+            Some(Stage::Sending { until }) if until <= now && stalled < MAX_STALLS => {
+                stalled = stalled.saturating_add(1);
+            }
+            Some(Stage::Sending { until }) if until <= now => {
+                lapsed.timed_out = lapsed.timed_out.saturating_add(1);
+            }
             _ => continue,
         }
         *slot = None;
@@ -41,7 +46,7 @@ pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapse
     } else if lapsed.timed_out > 0 {
         reopen(policy, record, now, trips, (TripReason::ProbeTimedOut, None)).decide(lapsed)
     } else if is_changed {
-        let phase = Phase::HalfOpen { probes, passed, trips };
+        let phase = Phase::HalfOpen { probes, passed, stalled, trips };
         Decision::write(lapsed, Record { phase, ..*record })
     } else {
         Decision::unchanged(lapsed)

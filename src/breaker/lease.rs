@@ -75,7 +75,7 @@ impl Record {
 mod tests {
     use super::*;
     use crate::breaker::tests::*;
-    use crate::breaker::{Probe, State, Verdict, admit, lapse};
+    use crate::breaker::{MAX_STALLS, Probe, State, Verdict, admit, lapse};
     use crate::time::Span;
 
     const UPLOAD: Request = Request { is_complete: false, may_probe: true };
@@ -96,6 +96,21 @@ mod tests {
         let next = decision.next.unwrap();
         assert_eq!(next.state(), State::HalfOpen);
         assert!(matches!(admit(&policy, &next, at(61_000), GET).answer.0, Verdict::Admit(_)));
+    }
+
+    #[test]
+    fn requests_that_never_end_do_not_keep_the_circuit_half_open_for_ever() {
+        let policy = policy();
+        let mut record = open(&policy);
+        let mut now = at(31_000);
+        for stalls in 0..=MAX_STALLS {
+            assert_ne!(record.generation, 3, "after {stalls} stalls");
+            let decision = admit(&policy, &record, now, UPLOAD);
+            now = now + Span::from_secs(30);
+            let lapsed = lapse(&policy, &decision.next.unwrap(), now);
+            record = lapsed.next.unwrap();
+        }
+        assert_eq!(record.state(), State::Open);
     }
 
     #[test]

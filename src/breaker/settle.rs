@@ -168,7 +168,7 @@ fn settle_probe(
         return Decision::unchanged(Settled::Stale);
     };
     *slot = None;
-    let Phase::HalfOpen { probes, passed, trips } = next.phase else {
+    let Phase::HalfOpen { probes, passed, stalled, trips } = next.phase else {
         return Decision::unchanged(Settled::Stale);
     };
     match call.outcome {
@@ -183,7 +183,7 @@ fn settle_probe(
             if passed >= policy.half_open.successes.get() {
                 return close(policy, &next, now, trips, passed).decide(Settled::Counted);
             }
-            let phase = Phase::HalfOpen { probes, passed, trips };
+            let phase = Phase::HalfOpen { probes, passed, stalled, trips };
             Decision::write(Settled::Counted, Record { phase, ..next })
         }
     }

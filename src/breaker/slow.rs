@@ -21,6 +21,7 @@ pub fn slow(
     match record.phase {
         Phase::Closed { mut windows, run, recovered } => {
             windows.add(now, Tally::SLOW);
+            let run = run.after(evidence.last_success);
             judge(policy, record, now, (windows, run, recovered), None, evidence)
         }
         Phase::HalfOpen { trips, .. } => {

@@ -4,7 +4,7 @@
 //! them off and writes the timeout in force into one of them (Envoy 1.40). So they have to be read
 //! at request headers, which is too dear to do for every request. It is done for the first ones,
 //! until a request without a short deadline of its own has shown which timeout the route has; and
-//! for all from the moment that a timeout was short and not the route's.
+//! for some more whenever a timeout was short and not known to be the route's.
 
 use crate::time::Span;
 
@@ -23,8 +23,10 @@ pub const GRPC_HEADER: &str = "grpc-timeout";
 
 /// Timeouts of routes remembered for one circuit. More do not fit: those are looked into.
 const MOST_ROUTES: usize = 4;
-/// How much later than its deadline a call may have ended, where only the clock tells.
+/// How much later than its deadline a call may have ended.
 const GRACE: Span = Span::from_millis(250);
+/// Requests looked at after a timeout that was not the route's.
+const LOOKS: u8 = 64;
 
 /// What is known of the deadline that the client set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +57,10 @@ pub enum Timer {
     Route,
     /// Of the upstream's stream: clients can set it by a header, and nothing tells of it.
     StreamDuration,
-    /// Of the whole stream, or the upstream's own: clients set it by what is still there in the
-    /// log.
-    Other,
+    /// Of the whole stream: clients set it by `grpc-timeout` alone, which is still there in the log.
+    WholeStream,
+    /// The upstream's own, which may keep to a deadline that it was told.
+    Upstream,
 }
 
 /// How a call came to time out.
@@ -67,7 +70,7 @@ pub struct TimedOut {
     pub client: ClientDeadline,
     /// The route's.
     pub in_force: Option<Span>,
-    /// From the request to the end.
+    /// From the end of the request.
     pub elapsed: Span,
 }
 
@@ -76,19 +79,16 @@ pub struct TimedOut {
 pub struct Deadlines {
     /// The timeouts in force of calls whose clients had no part in them.
     routes: Vec<Option<Span>>,
-    /// Whether clients have been seen to set short ones.
-    are_set_by_clients: bool,
+    /// Requests still to be looked at.
+    looks: u8,
 }
 
 impl Deadlines {
     /// Whether the next request's headers have to be looked at.
-    pub fn are_unclear(&self) -> bool {
-        self.are_set_by_clients || self.is_learning()
-    }
-
-    /// Whether no route's timeout is known yet.
-    pub fn is_learning(&self) -> bool {
-        self.routes.is_empty()
+    pub fn takes_look(&mut self) -> bool {
+        let is_due = self.looks > 0;
+        self.looks = self.looks.saturating_sub(1);
+        is_due || self.routes.is_empty()
     }
 
     /// Notes the timeout that was in force for a call.
@@ -106,18 +106,31 @@ impl Deadlines {
     /// Whether a timeout was the client's doing: its own deadline was shorter than `minimum`.
     pub fn blame_client(&mut self, timed_out: &TimedOut, minimum: Span) -> bool {
         let TimedOut { timer, client, in_force, elapsed } = *timed_out;
-        self.learn(client, in_force, minimum);
-        let told = in_force.filter(|_| timer == Timer::Route);
-        let was_short = told.map_or(elapsed < minimum + GRACE, |span| span < minimum);
+        // A timer that is not in the client's hands in this way.
+        let told = in_force.filter(|_| matches!(timer, Timer::Route | Timer::Upstream));
+        if minimum == Span::ZERO || elapsed >= minimum + GRACE {
+            return false;
+        }
         match client {
-            _ if !was_short || minimum == Span::ZERO => false,
-            ClientDeadline::Set(deadline) => deadline < minimum,
             ClientDeadline::None => false,
+            // Where less than that was in force it was the route's.
+            ClientDeadline::Set(deadline) => {
+                deadline < minimum
+                    && (timer != Timer::Route || told.is_none_or(|told| told >= deadline))
+            }
             ClientDeadline::Unknown => {
-                let is_the_routes = told.is_some() && self.routes.contains(&told);
-                let is_suspect = timer != Timer::Other && !is_the_routes;
-                // Not the route's, as far as is known. From here on it will be known.
-                self.are_set_by_clients |= is_suspect;
+                let is_suspect = match timer {
+                    Timer::Route => {
+                        told.is_none_or(|told| told < minimum && !self.routes.contains(&Some(told)))
+                    }
+                    Timer::StreamDuration => true,
+                    Timer::WholeStream => false,
+                    Timer::Upstream => told
+                        .is_some_and(|told| told < minimum && !self.routes.contains(&Some(told))),
+                };
+                if is_suspect {
+                    self.looks = LOOKS;
+                }
                 is_suspect
             }
         }
@@ -153,13 +166,15 @@ mod tests {
 
     const MINIMUM: Span = Span::from_secs(1);
     const ROUTE: Option<Span> = Some(Span::from_secs(15));
+    const SHORT: Option<Span> = Some(Span::from_millis(100));
 
-    fn millis(millis: u64) -> Span {
-        Span::from_millis(millis)
+    fn set(millis: u64) -> ClientDeadline {
+        ClientDeadline::Set(Span::from_millis(millis))
     }
 
+    /// A route's timeout after so many milliseconds.
     fn after(span: u64, client: ClientDeadline, in_force: Option<Span>) -> TimedOut {
-        TimedOut { timer: Timer::Route, client, in_force, elapsed: millis(span) }
+        TimedOut { timer: Timer::Route, client, in_force, elapsed: Span::from_millis(span) }
     }
 
     fn knowing(in_force: Option<Span>) -> Deadlines {
@@ -168,100 +183,104 @@ mod tests {
         deadlines
     }
 
+    #[track_caller]
+    fn assert_blamed(deadlines: &mut Deadlines, timed_out: TimedOut, on_client: bool) {
+        assert_eq!(deadlines.blame_client(&timed_out, MINIMUM), on_client, "{timed_out:?}");
+    }
+
     #[test]
     fn a_short_deadline_that_was_read_is_the_clients() {
-        let client = ClientDeadline::Set(millis(100));
-        let timed_out = after(100, client, Some(millis(100)));
-        assert!(Deadlines::default().blame_client(&timed_out, MINIMUM));
+        assert_blamed(&mut Deadlines::default(), after(100, set(100), SHORT), true);
     }
 
     #[test]
     fn a_short_timeout_of_the_route_is_not() {
-        let mut deadlines = Deadlines::default();
-        let timed_out = after(500, ClientDeadline::None, Some(millis(500)));
-        assert!(!deadlines.blame_client(&timed_out, MINIMUM));
-        // Known from here on, without another look.
-        assert!(!deadlines.are_unclear());
-        let timed_out = TimedOut { client: ClientDeadline::Unknown, ..timed_out };
-        assert!(!deadlines.blame_client(&timed_out, MINIMUM));
-        assert!(!deadlines.are_unclear());
+        let short = Some(Span::from_millis(500));
+        assert_blamed(&mut Deadlines::default(), after(500, ClientDeadline::None, short), false);
+        let mut known = knowing(short);
+        assert_blamed(&mut known, after(500, ClientDeadline::Unknown, short), false);
+        assert!(!known.takes_look());
+        // Nor where the client would have waited longer.
+        assert_blamed(&mut known, after(500, set(900), short), false);
     }
 
     #[test]
-    fn a_short_timeout_that_is_not_the_routes_is_looked_into_from_then_on() {
+    fn a_short_timeout_that_is_not_known_to_be_the_routes_is_looked_into() {
         let mut deadlines = knowing(ROUTE);
-        let timed_out = after(100, ClientDeadline::Unknown, Some(millis(100)));
-        assert!(deadlines.blame_client(&timed_out, MINIMUM));
-        assert!(deadlines.are_unclear());
-        let looked = TimedOut { client: ClientDeadline::None, ..timed_out };
-        assert!(!deadlines.blame_client(&looked, MINIMUM));
+        assert!(!deadlines.takes_look());
+        assert_blamed(&mut deadlines, after(100, ClientDeadline::Unknown, SHORT), true);
+        for _ in 0..LOOKS {
+            assert!(deadlines.takes_look());
+        }
+        assert!(!deadlines.takes_look());
+        assert_blamed(&mut deadlines, after(100, ClientDeadline::None, SHORT), false);
     }
 
     #[test]
     fn a_deadline_that_was_not_in_force_excuses_nobody() {
-        let client = ClientDeadline::Set(millis(1));
-        assert!(!knowing(ROUTE).blame_client(&after(15_000, client, ROUTE), MINIMUM));
-        assert!(!knowing(None).blame_client(&after(2_000, client, None), MINIMUM));
+        assert_blamed(&mut knowing(ROUTE), after(15_000, set(1), ROUTE), false);
+        assert_blamed(&mut knowing(None), after(2_000, set(1), None), false);
+    }
+
+    /// The router tells what is left of the route's timeout for the last attempt.
+    #[test]
+    fn a_call_that_lasted_long_was_not_under_a_short_deadline() {
+        let left = Some(Span::from_millis(900));
+        assert_blamed(&mut knowing(ROUTE), after(15_000, ClientDeadline::Unknown, left), false);
     }
 
     #[test]
     fn a_long_deadline_is_the_upstreams_to_keep() {
-        let client = ClientDeadline::Set(millis(1_000));
-        let timed_out = after(1_000, client, Some(millis(1_000)));
-        assert!(!knowing(ROUTE).blame_client(&timed_out, MINIMUM));
+        let second = Some(Span::from_secs(1));
+        assert_blamed(&mut knowing(ROUTE), after(1_000, set(1_000), second), false);
     }
 
     #[test]
     fn where_the_timeout_in_force_is_not_told_the_clock_tells() {
         let mut deadlines = knowing(None);
-        assert!(!deadlines.blame_client(&after(1_300, ClientDeadline::Unknown, None), MINIMUM));
-        assert!(deadlines.blame_client(&after(300, ClientDeadline::Unknown, None), MINIMUM));
-        let client = ClientDeadline::Set(millis(999));
-        assert!(deadlines.blame_client(&after(1_010, client, None), MINIMUM));
+        assert_blamed(&mut deadlines, after(1_300, ClientDeadline::Unknown, None), false);
+        assert_blamed(&mut deadlines, after(300, ClientDeadline::Unknown, None), true);
+        assert_blamed(&mut deadlines, after(1_010, set(999), None), true);
     }
 
     #[test]
-    fn what_no_header_of_envoys_can_set_is_looked_at_in_the_log() {
+    fn an_upstream_that_keeps_to_what_it_was_told_is_not_blamed() {
+        let kept =
+            |client, in_force| TimedOut { timer: Timer::Upstream, ..after(200, client, in_force) };
         let mut deadlines = knowing(ROUTE);
-        let kept_by_upstream =
-            |client| TimedOut { timer: Timer::Other, ..after(200, client, ROUTE) };
-        assert!(!deadlines.blame_client(&kept_by_upstream(ClientDeadline::Unknown), MINIMUM));
-        assert!(!deadlines.are_unclear());
-        let client = ClientDeadline::Set(millis(200));
-        assert!(deadlines.blame_client(&kept_by_upstream(client), MINIMUM));
+        assert_blamed(&mut deadlines, kept(ClientDeadline::Unknown, ROUTE), false);
+        assert_blamed(&mut deadlines, kept(ClientDeadline::Unknown, None), false);
+        assert!(!deadlines.takes_look());
+        assert_blamed(&mut deadlines, kept(set(200), ROUTE), true);
+        assert_blamed(&mut deadlines, kept(ClientDeadline::Unknown, SHORT), true);
+        assert!(deadlines.takes_look());
     }
 
     #[test]
-    fn the_route_says_nothing_of_a_stream_duration() {
-        let mut deadlines = knowing(ROUTE);
-        let ended = |span| TimedOut {
-            timer: Timer::StreamDuration,
-            ..after(span, ClientDeadline::Unknown, ROUTE)
-        };
-        assert!(!deadlines.blame_client(&ended(5_000), MINIMUM));
-        assert!(deadlines.blame_client(&ended(100), MINIMUM));
-        assert!(deadlines.are_unclear());
+    fn the_route_says_nothing_of_a_stream_duration_nor_clients_of_the_whole_stream() {
+        let ended = |timer| TimedOut { timer, ..after(100, ClientDeadline::Unknown, ROUTE) };
+        assert_blamed(&mut knowing(ROUTE), ended(Timer::StreamDuration), true);
+        assert_blamed(&mut knowing(ROUTE), ended(Timer::WholeStream), false);
     }
 
     #[test]
     fn a_request_with_a_short_deadline_teaches_nothing_about_the_route() {
         let mut deadlines = Deadlines::default();
-        deadlines.learn(ClientDeadline::Set(millis(100)), Some(millis(100)), MINIMUM);
-        assert!(deadlines.is_learning());
-        deadlines.learn(ClientDeadline::Set(millis(5_000)), ROUTE, MINIMUM);
-        assert!(!deadlines.is_learning());
+        deadlines.learn(set(100), SHORT, MINIMUM);
+        assert!(deadlines.takes_look());
+        deadlines.learn(set(5_000), ROUTE, MINIMUM);
+        assert!(!deadlines.takes_look());
     }
 
     #[test]
     fn without_a_minimum_nobody_is_excused() {
-        let client = ClientDeadline::Set(millis(1));
-        let timed_out = after(1, client, Some(millis(1)));
-        assert!(!Deadlines::default().blame_client(&timed_out, Span::ZERO));
+        let mut deadlines = Deadlines::default();
+        assert!(!deadlines.blame_client(&after(1, set(1), SHORT), Span::ZERO));
     }
 
     #[test]
     fn the_sooner_deadline_counts() {
-        let set = |span| ClientDeadline::Set(millis(span));
+        let millis = Span::from_millis;
         assert_eq!(ClientDeadline::Unknown.or(Some(millis(5))), set(5));
         assert_eq!(set(5).or(Some(millis(9))), set(5));
         assert_eq!(set(5).or(None), set(5));
@@ -270,11 +289,11 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_as_their_senders_mean_them() {
-        assert_eq!(super::millis(b"250"), Some(millis(250)));
+        assert_eq!(millis(b"250"), Some(Span::from_millis(250)));
         for bad in [&b"0"[..], b"", b"-1", b"1.5", b"soon", b"\xff"] {
-            assert_eq!(super::millis(bad), None, "{bad:?}");
+            assert_eq!(millis(bad), None, "{bad:?}");
         }
-        assert_eq!(grpc_timeout(b"100m"), Some(millis(100)));
+        assert_eq!(grpc_timeout(b"100m"), Some(Span::from_millis(100)));
         assert_eq!(grpc_timeout(b"1H"), Some(Span::from_secs(3_600)));
         assert_eq!(grpc_timeout(b"99999999n"), Some(Span::from_nanos(99_999_999)));
         for bad in [&b""[..], b"m", b"100", b"100ms", b"+1S", b"123456789S", b"\xffS"] {

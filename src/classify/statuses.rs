@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 /// HTTP statuses from 100 to 599, a bit for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatusSet([u64; 8]);
 
 impl StatusSet {
@@ -80,7 +80,7 @@ impl GrpcStatus {
 }
 
 /// gRPC statuses, a bit for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GrpcStatusSet(u32);
 
 impl GrpcStatusSet {

@@ -2,7 +2,10 @@
 //!
 //! To add a field: name it here, give it its default in `defaults.json`.
 
+use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU8, NonZeroU32};
+
+use fnv::FnvHasher;
 
 use super::classify;
 use super::error::ConfigError;
@@ -10,7 +13,7 @@ use super::node::Node;
 use super::reject::Reject;
 use super::trip;
 use super::units::DAY;
-use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy};
+use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy, PolicyId};
 use crate::classify::Rules;
 use crate::time::Span;
 
@@ -57,19 +60,24 @@ impl CircuitPolicy {
         let classify = classify::read(&classify)?;
         let (backoff, honor_retry_after) = read_open(&open)?;
         let (half_open, probe_methods) = read_half_open(&half_open)?;
+        let trip = trip::read(&trip.replaced_whole(), classify.slow_after)?;
+        // How a request is answered may differ between listeners; what a verdict depends on may not.
+        let all = (trip, backoff, half_open, honor_retry_after, &probe_methods, classify);
         Ok(Self {
             mode: Mode::read(&mode)?,
-            breaker: Policy {
-                trip: trip::read(&trip.replaced_whole(), classify.slow_after)?,
-                open: backoff,
-                half_open,
-            },
+            breaker: Policy { id: id_of(&all), trip, open: backoff, half_open },
             honor_retry_after,
             probe_methods,
             classify,
             reject: Reject::read(&reject)?,
         })
     }
+}
+
+fn id_of(policy: &impl Hash) -> PolicyId {
+    let mut hasher = FnvHasher::default();
+    policy.hash(&mut hasher);
+    PolicyId(hasher.finish())
 }
 
 fn read_open(at: &Node<'_>) -> Result<(Backoff, bool), ConfigError> {

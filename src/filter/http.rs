@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::panel::{Admitted, FlightKey, Ticket};
 use crate::reply::{self, Reply};
 use crate::status::{self, Asked};
+use crate::time::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -21,8 +22,9 @@ pub(super) struct Exchange {
     /// What there is to settle: none before the request, for a request without a circuit, and for
     /// one that we answered ourselves.
     guarded: Option<(Ticket, Rc<CircuitPolicy>)>,
-    /// Whether the client has sent all of the request.
+    /// Whether the client has sent all of the request, and when where that was after its headers.
     is_sent: bool,
+    pub(super) sent_at: Option<Timestamp>,
     /// The deadline the client set by Envoy's headers.
     pub(super) client_deadline: ClientDeadline,
     /// The wait for response headers, where slow calls count.
@@ -42,6 +44,7 @@ impl Exchange {
             panel,
             guarded: None,
             is_sent: false,
+            sent_at: None,
             client_deadline: ClientDeadline::Unknown,
             flight: None,
             pace: Pace::Fast,
@@ -98,7 +101,7 @@ impl Exchange {
 
     /// The headers are gone when the call has ended, so they are read now if they may matter.
     fn note_deadline(&mut self, panel: &SharedPanel, ticket: &Ticket) {
-        if !panel.borrow_mut().deadlines(ticket).is_some_and(|known| known.are_unclear()) {
+        if !panel.borrow_mut().deadlines(ticket).is_some_and(|known| known.takes_look()) {
             return;
         }
         let header = |name| classify::millis(&self.host.request_header(name)?);
@@ -122,6 +125,7 @@ impl Exchange {
         else {
             return;
         };
+        self.sent_at = Some(panel.borrow().about_now());
         if self.status.is_none() {
             self.await_headers(&panel, &ticket, &policy);
         }
@@ -137,10 +141,7 @@ impl Exchange {
     ) {
         let status = self.host.response_header(":status");
         self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        if let Some(flight) = self.flight.take() {
-            self.pace = panel.borrow_mut().stop_awaiting(flight);
-            log_events(panel);
-        }
+        self.take_pace(panel, ticket, policy);
         if self.is_complete {
             if self.status == Some(200) {
                 self.take_grpc_status(self.host.response_header("grpc-status"));

@@ -1,15 +1,15 @@
 //! The end of a request: gathers what the verdict needs, and no more than that.
 
 use super::http::{Exchange, is_grpc};
-use super::root::SharedPanel;
+use super::root::{SharedPanel, log_events};
 use crate::breaker::{Call, Outcome, Pace};
 use crate::classify::{
-    By, Classified, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER, TimedOut, Timer,
-    grpc_timeout, millis, retry_after,
+    By, Classified, ClientDeadline, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER,
+    Rules, TimedOut, Timer, VIA_UPSTREAM, grpc_timeout, millis, retry_after,
 };
 use crate::config::CircuitPolicy;
 use crate::events::Word;
-use crate::panel::Ticket;
+use crate::panel::{Awaited, Ticket};
 use crate::time::Span;
 
 impl Exchange {
@@ -28,40 +28,86 @@ impl Exchange {
             is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
         };
         let mut classified = rules.classify(&ending);
+        if classified.by != By::Proxy {
+            self.learn_deadline(panel, ticket, policy);
+        }
         if let By::Deadline(timer) = classified.by
             && classified.is_failure()
             && self.is_clients_deadline(panel, ticket, timer, rules.min_deadline)
         {
             classified = classified.blamed_on_client();
         }
-        if let Some(flight) = self.flight.take() {
-            let is_of_interest =
-                classified.by != By::Client || rules.client_disconnect == ClientDisconnect::Slow;
-            let mut panel = panel.borrow_mut();
-            self.pace = if is_of_interest {
-                panel.stop_awaiting(flight)
-            } else {
-                panel.forget_awaited(flight)
-            };
-        }
+        self.take_pace(panel, ticket, policy);
         let served_by = self.host.cluster_name();
         self.log(&classified, &details, served_by.as_deref());
         let call = Call {
             outcome: classified.outcome,
             pace: self.pace,
-            retry_after: self.retry_after(&classified, policy),
+            retry_after: self.retry_after(&classified, &details, policy),
         };
         panel.borrow_mut().settle(ticket, &call, served_by.as_deref());
     }
 
     fn settle_plainly(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        self.learn_deadline(panel, ticket, policy);
         let mut panel = panel.borrow_mut();
-        if let Some(known) = panel.deadlines(ticket).filter(|known| known.is_learning()) {
-            known.learn(self.client_deadline, self.in_force(), policy.classify.min_deadline);
-        }
         let served_by = panel.may_move(ticket).then(|| self.host.cluster_name()).flatten();
         let call = Call { pace: self.pace, ..Outcome::Success.into() };
         panel.settle(ticket, &call, served_by.as_deref());
+    }
+
+    /// Whether the call was slow; one that is late by now is counted, if it was the upstream's turn.
+    pub(super) fn take_pace(
+        &mut self,
+        panel: &SharedPanel,
+        ticket: &Ticket,
+        policy: &CircuitPolicy,
+    ) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        // Not in a `match`: its borrow would last.
+        let awaited = panel.borrow_mut().stop_awaiting(flight);
+        let is_slow = match awaited {
+            Awaited::InTime => false,
+            Awaited::Counted => true,
+            Awaited::Late => self.is_upstream_late(&policy.classify),
+        };
+        if is_slow {
+            self.pace = Pace::Slow;
+        }
+        if awaited == Awaited::Late && is_slow {
+            let served_by = self.host.cluster_name();
+            panel.borrow_mut().count_slow(ticket, served_by.as_deref());
+            log_events(panel);
+        }
+    }
+
+    fn is_upstream_late(&self, rules: &Rules) -> bool {
+        let details = self.host.code_details();
+        match rules
+            .classify(&Ending { status: self.status, details: &details, ..Ending::default() })
+            .by
+        {
+            By::Upstream | By::Deadline(_) => true,
+            By::Client => rules.client_disconnect == ClientDisconnect::Slow,
+            By::Proxy => false,
+        }
+    }
+
+    /// A request whose headers were looked at shows what the route's timeout is.
+    fn learn_deadline(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        if self.client_deadline == ClientDeadline::Unknown {
+            return;
+        }
+        let client = self.client_deadline.or(self.grpc_deadline());
+        if let Some(known) = panel.borrow_mut().deadlines(ticket) {
+            known.learn(client, self.in_force(), policy.classify.min_deadline);
+        }
+    }
+
+    fn grpc_deadline(&self) -> Option<Span> {
+        grpc_timeout(&self.host.request_header(GRPC_HEADER)?)
     }
 
     /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
@@ -85,13 +131,12 @@ impl Exchange {
         timer: Timer,
         minimum: Span,
     ) -> bool {
-        let of_grpc = self.host.request_header(GRPC_HEADER);
         let mut panel = panel.borrow_mut();
         let timed_out = TimedOut {
             timer,
-            client: self.client_deadline.or(of_grpc.and_then(|value| grpc_timeout(&value))),
+            client: self.client_deadline.or(self.grpc_deadline()),
             in_force: self.in_force(),
-            elapsed: panel.age(ticket),
+            elapsed: panel.now().since(self.sent_at.unwrap_or(ticket.started())),
         };
         panel.deadlines(ticket).is_some_and(|known| known.blame_client(&timed_out, minimum))
     }
@@ -101,8 +146,14 @@ impl Exchange {
     }
 
     /// Only the upstream's own answer has one to obey.
-    fn retry_after(&self, classified: &Classified, policy: &CircuitPolicy) -> Option<Span> {
-        if !policy.honor_retry_after || !classified.is_failure() {
+    fn retry_after(
+        &self,
+        classified: &Classified,
+        details: &str,
+        policy: &CircuitPolicy,
+    ) -> Option<Span> {
+        let is_heard = policy.honor_retry_after && details == VIA_UPSTREAM;
+        if !is_heard || !classified.is_failure() {
             return None;
         }
         retry_after(&self.host.response_header("retry-after")?, self.host.wall())

@@ -6,7 +6,7 @@
 use slotmap::{SlotMap, new_key_type};
 
 use super::{Host, Panel, Ticket, of_ticket};
-use crate::breaker::{Pace, Settled};
+use crate::breaker::Settled;
 use crate::metrics::Metric;
 use crate::time::{Span, Timestamp};
 
@@ -29,6 +29,16 @@ struct Flight {
     due: Timestamp,
 }
 
+/// How the wait for a call's headers ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    InTime,
+    /// To be counted as slow now, if it was the upstream that took so long.
+    Late,
+    /// Slow, and counted so already.
+    Counted,
+}
+
 impl Flights {
     fn begin(&mut self, ticket: Ticket, due: Timestamp) -> FlightKey {
         if self.awaited.is_empty() || due < self.next_due {
@@ -37,20 +47,21 @@ impl Flights {
         self.awaited.insert(Flight { ticket, due })
     }
 
-    /// Takes out the calls that are due at `now`.
-    fn take_due(&mut self, now: Timestamp) -> Vec<Ticket> {
+    /// Takes out the calls that are due at `now`, but for those which `may_move`.
+    fn take_due(&mut self, now: Timestamp, may_move: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         if self.awaited.is_empty() || now < self.next_due {
             return Vec::new();
         }
         let mut due = Vec::new();
         self.awaited.retain(|_, flight| {
-            let is_awaited = now < flight.due;
+            let is_awaited = now < flight.due || may_move(&flight.ticket);
             if !is_awaited {
                 due.push(flight.ticket);
             }
             is_awaited
         });
-        self.next_due = self.awaited.values().map(|flight| flight.due).min().unwrap_or_default();
+        let still_due = self.awaited.values().map(|flight| flight.due);
+        self.next_due = still_due.filter(|due| now < *due).min().unwrap_or(Timestamp::MAX);
         due
     }
 }
@@ -62,27 +73,36 @@ impl<H: Host> Panel<H> {
         self.flights.begin(*ticket, now + slow_after)
     }
 
-    /// The wait for a call's headers is over: it is slow if it was counted so already, or is late
-    /// now and counted at once.
-    pub fn stop_awaiting(&mut self, key: FlightKey) -> Pace {
-        let Some(flight) = self.flights.awaited.remove(key) else {
-            return Pace::Slow;
-        };
-        if self.clock.read(self.store.shared()) < flight.due {
-            return Pace::Fast;
+    /// The wait for a call's headers is over.
+    pub fn stop_awaiting(&mut self, key: FlightKey) -> Awaited {
+        match self.flights.awaited.remove(key) {
+            None => Awaited::Counted,
+            Some(flight) if self.clock.read(self.store.shared()) < flight.due => Awaited::InTime,
+            Some(_) => Awaited::Late,
         }
-        self.slow(&flight.ticket);
-        Pace::Slow
     }
 
-    /// The call has come to nothing, and its pace is of no interest any more. It is slow if it was
-    /// counted so already.
-    pub fn forget_awaited(&mut self, key: FlightKey) -> Pace {
-        if self.flights.awaited.remove(key).is_some() { Pace::Fast } else { Pace::Slow }
+    /// Counts a call as slow, for the cluster that served it.
+    pub fn count_slow(&mut self, ticket: &Ticket, served_by: Option<&[u8]>) {
+        match served_by.filter(|server| self.has_moved(ticket, server)) {
+            None => self.slow(ticket),
+            Some(server) => {
+                if let Some(moved) = self.moved(ticket, server) {
+                    self.slow(&moved);
+                }
+            }
+        }
     }
 
-    pub(super) fn count_slow(&mut self, now: Timestamp) {
-        for ticket in self.flights.take_due(now) {
+    /// Counts the calls that have become slow in flight. Where calls are served by other clusters
+    /// than admitted them, who serves one only shows when its headers come: those wait.
+    pub(super) fn count_hanging(&mut self, now: Timestamp) {
+        let circuits = &self.circuits;
+        let may_move = |ticket: &Ticket| {
+            let guarded = circuits.get(ticket.seat).and_then(Option::as_ref);
+            guarded.is_some_and(|guarded| guarded.may_move)
+        };
+        for ticket in self.flights.take_due(now, may_move) {
             self.slow(&ticket);
         }
     }
@@ -121,6 +141,10 @@ mod tests {
         Ticket { seat, owner: Owner(7), permit }
     }
 
+    fn never(_: &Ticket) -> bool {
+        false
+    }
+
     fn seats(due: Vec<Ticket>) -> Vec<usize> {
         let mut seats: Vec<_> = due.into_iter().map(|ticket| ticket.seat).collect();
         seats.sort_unstable();
@@ -133,10 +157,10 @@ mod tests {
         for (seat, due) in [(1, 30), (2, 10), (3, 20)] {
             flights.begin(ticket(seat), at(due));
         }
-        assert_eq!(seats(flights.take_due(at(9))), [0_usize; 0]);
-        assert_eq!(seats(flights.take_due(at(20))), [2, 3]);
-        assert_eq!(seats(flights.take_due(at(20))), [0_usize; 0]);
-        assert_eq!(seats(flights.take_due(at(30))), [1]);
+        assert_eq!(seats(flights.take_due(at(9), never)), [0_usize; 0]);
+        assert_eq!(seats(flights.take_due(at(20), never)), [2, 3]);
+        assert_eq!(seats(flights.take_due(at(20), never)), [0_usize; 0]);
+        assert_eq!(seats(flights.take_due(at(30), never)), [1]);
     }
 
     #[test]
@@ -145,16 +169,26 @@ mod tests {
         let first = flights.begin(ticket(1), at(10));
         flights.awaited.remove(first);
         flights.begin(ticket(2), at(50));
-        assert_eq!(seats(flights.take_due(at(49))), [0_usize; 0]);
+        assert_eq!(seats(flights.take_due(at(49), never)), [0_usize; 0]);
         flights.begin(ticket(3), at(40));
-        assert_eq!(seats(flights.take_due(at(50))), [2, 3]);
+        assert_eq!(seats(flights.take_due(at(50), never)), [2, 3]);
+    }
+
+    #[test]
+    fn calls_that_may_move_wait_for_their_headers_without_a_look_at_every_sync() {
+        let mut flights = Flights::default();
+        let moving = flights.begin(ticket(1), at(10));
+        flights.begin(ticket(2), at(30));
+        assert_eq!(seats(flights.take_due(at(10), |ticket| ticket.seat == 1)), [0_usize; 0]);
+        assert_eq!(flights.next_due, at(30));
+        assert!(flights.awaited.remove(moving).is_some());
     }
 
     #[test]
     fn the_key_of_a_call_that_left_does_not_find_its_successor() {
         let mut flights = Flights::default();
         let first = flights.begin(ticket(1), at(10));
-        flights.take_due(at(10));
+        flights.take_due(at(10), never);
         flights.begin(ticket(2), at(20));
         assert!(flights.awaited.remove(first).is_none());
     }

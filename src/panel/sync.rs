@@ -15,7 +15,7 @@ impl<H: Host> Panel<H> {
         let now = self.clock.read(self.store.shared());
         self.read_pulse();
         self.refresh_one();
-        self.count_slow(now);
+        self.count_hanging(now);
         self.end_leases(now);
         self.publish(now);
         self.tell_others();

@@ -91,3 +91,24 @@ fn once_a_route_is_known_its_requests_are_not_looked_at() {
     });
     assert_eq!(calls.list(), [("proxy_get_header_map_value", 1), ("proxy_get_property", 1)]);
 }
+
+#[test]
+fn an_upstream_that_only_blames_requests_teaches_the_route_too() {
+    let host = Host::with(config());
+    in_force(&host.request(), 15_000).answered(404);
+    let calls = host.hostcalls_during(|host| {
+        in_force(&host.request(), 15_000).answered(404);
+    });
+    assert_eq!(calls.of("proxy_get_header_map_value"), 2, "{calls:?}");
+}
+
+#[test]
+fn a_slow_upload_before_a_short_deadline_is_the_clients_too() {
+    let host = host();
+    let upload = host.send(post("/", "").header(BY_CLIENT, "100").body_to_come());
+    host.advance(secs(5));
+    upload.sends("all of it", true);
+    host.advance(millis(100));
+    in_force(&upload, 100).times_out();
+    assert_state(&host, "up", "closed");
+}

@@ -183,3 +183,32 @@ fn an_old_configuration_that_drains_does_not_take_the_new_ones_shape_back() {
     host.traffic(1, 503);
     assert_state(&host, "up", "open");
 }
+
+#[test]
+fn requests_that_never_end_do_not_keep_a_circuit_half_open_for_ever() {
+    let host = half_open(config().probe_timeout(secs(5)));
+    for _ in 0..4 {
+        assert_admitted!(host.send(grpc("/a/Bidirectional").body_to_come()));
+        host.advance(millis(5_020));
+    }
+    assert_state(&host, "up", "open");
+    assert_eq!(host.counter("circuit_breaker.up.probe_timeouts"), 1);
+}
+
+#[test]
+fn policies_that_judge_endings_differently_are_told_too() {
+    let host = Host::with(config());
+    let newer =
+        host.also(config().set("defaults.classify.failure_statuses", json!([404]))).unwrap();
+    host.request().answered(200);
+    host.through(newer).request().answered(404);
+    host.advance(millis(100));
+    assert_eq!(host.counter("circuit_breaker.policy_conflicts"), 1);
+}
+
+#[test]
+fn retry_after_is_only_heard_from_the_upstream() {
+    let host = Host::with(config().trips_after(1));
+    host.request().ends_as(endings::no_healthy_upstream().header("retry-after", "90"));
+    assert_rejected!(host.request(), retry_after = 30);
+}

@@ -150,3 +150,28 @@ fn slow_after_costs_two_readings_of_the_clock() {
         [("clock_time_get", 2), ("proxy_get_header_map_value", 1), ("proxy_get_property", 1)];
     assert_eq!(calls.list(), expected);
 }
+
+#[test]
+fn a_slow_call_counts_for_the_cluster_that_served_it() {
+    let host = Host::with(policy().circuit("b", json!({})));
+    // From the first re-routed failure on it is known that requests move.
+    host.request().rerouted("b").answered(503);
+    for _ in 0..4 {
+        let call = host.request();
+        host.advance(millis(600));
+        call.rerouted("b").answered(200);
+    }
+    assert_eq!(host.counter("circuit_breaker.up.slow"), 0);
+    assert_eq!(host.counter("circuit_breaker.b.slow"), 4);
+    assert_state(&host, "up", "closed");
+    assert_state(&host, "b", "open");
+}
+
+#[test]
+fn a_late_reply_of_another_filter_is_no_slow_call() {
+    let host = Host::with(policy());
+    let call = host.request();
+    host.advance_without_ticks(millis(600));
+    call.ends_as(endings::fault_abort());
+    assert_eq!(host.counter("circuit_breaker.up.slow"), 0);
+}
