@@ -10,7 +10,7 @@ mod retry_after;
 mod statuses;
 
 pub use deadline::{
-    CLIENT_HEADERS, ClientDeadline, Deadlines, GRPC_HEADER, IN_FORCE_HEADER, TimedOut, Timer,
+    CLIENT_HEADERS, ClientDeadlines, Deadlines, GRPC_HEADER, IN_FORCE_HEADER, TimedOut, Timer,
     grpc_timeout, millis,
 };
 pub use retry_after::retry_after;
@@ -47,6 +47,8 @@ pub struct Ending<'a> {
     /// Of the response headers, if any came.
     pub status: Option<u16>,
     pub grpc: Grpc,
+    /// Whether the end of the request was seen.
+    pub is_sent: bool,
     /// Whether the end of the response was seen.
     pub is_complete: bool,
     /// `response.code_details` at the end.
@@ -149,9 +151,10 @@ impl Rules {
             // The second is the upstream's refusal to upgrade.
             VIA_UPSTREAM | "websocket_handshake_unsuccessful" => self.by_answer(ending),
             "no_healthy_upstream" => Classified::failure("no healthy host"),
-            "response_timeout" | "upstream_response_timeout" | "upstream_per_try_timeout" => {
+            "response_timeout" | "upstream_response_timeout" => {
                 self.by_timeout(ending).by(By::Deadline(Timer::Route))
             }
+            "upstream_per_try_timeout" => self.by_timeout(ending).by(By::Deadline(Timer::Attempt)),
             "upstream_max_stream_duration_reached" => {
                 self.by_timeout(ending).by(By::Deadline(Timer::StreamDuration))
             }
@@ -174,7 +177,7 @@ impl Rules {
                 }
                 bad => bad,
             },
-            Some(408) => Classified::ignored("the client's upload timed out"),
+            _ if !ending.is_sent => Classified::ignored("the client's upload timed out"),
             _ => Classified::failure("timeout"),
         }
     }
@@ -266,8 +269,13 @@ mod tests {
     const RESET: Outcome = Outcome::Failure { reset: true };
 
     fn answered(status: u16, details: &str) -> Outcome {
-        let ending =
-            Ending { status: Some(status), is_complete: true, details, ..Ending::default() };
+        let ending = Ending {
+            status: Some(status),
+            is_sent: true,
+            is_complete: true,
+            details,
+            ..Ending::default()
+        };
         rules().classify(&ending).outcome
     }
 
@@ -279,6 +287,7 @@ mod tests {
         let ending = Ending {
             status: Some(200),
             grpc: Grpc::Status(status.and_then(GrpcStatus::from_number)),
+            is_sent: true,
             is_complete: true,
             details: VIA_UPSTREAM,
             ..Ending::default()
@@ -330,7 +339,6 @@ mod tests {
             (404, "route_not_found"),
             (503, "cluster_not_found"),
             (401, "ext_authz_denied"),
-            (408, "stream_idle_timeout"),
             (408, "request_overall_timeout"),
             (503, "circuit_breaker_open"),
             (503, ""),
@@ -340,6 +348,25 @@ mod tests {
         for details in ["downstream_remote_disconnect", "http2.remote_reset"] {
             assert_eq!(cut(None, details), Outcome::Ignored, "{details}");
             assert_eq!(cut(Some(200), details), Outcome::Ignored, "{details}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_while_the_client_is_still_sending_is_not_the_upstreams() {
+        for details in ["stream_idle_timeout", "max_duration_timeout"] {
+            for status in [408, 504, 200] {
+                let ending = Ending {
+                    status: Some(status),
+                    is_complete: true,
+                    details,
+                    ..Ending::default()
+                };
+                assert_eq!(
+                    rules().classify(&ending).outcome,
+                    Outcome::Ignored,
+                    "{status} {details}"
+                );
+            }
         }
     }
 
@@ -372,6 +399,7 @@ mod tests {
     fn a_rejection_further_upstream_does_not_cascade() {
         let ending = Ending {
             status: Some(503),
+            is_sent: true,
             is_complete: true,
             details: VIA_UPSTREAM,
             is_rejected_upstream: true,
@@ -388,6 +416,7 @@ mod tests {
             let ending = Ending {
                 status: Some(status),
                 grpc,
+                is_sent: true,
                 is_complete: true,
                 details,
                 ..Ending::default()
@@ -397,7 +426,7 @@ mod tests {
         let exceeded = Grpc::Status(Some(GrpcStatus::DEADLINE_EXCEEDED));
         for (details, timer) in [
             ("response_timeout", Timer::Route),
-            ("upstream_per_try_timeout", Timer::Route),
+            ("upstream_per_try_timeout", Timer::Attempt),
             ("upstream_max_stream_duration_reached", Timer::StreamDuration),
             ("max_duration_timeout", Timer::WholeStream),
             (VIA_UPSTREAM, Timer::Upstream),

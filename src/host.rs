@@ -30,6 +30,12 @@ impl Host {
         String::from_utf8_lossy(&details.unwrap_or_default()).into_owned()
     }
 
+    /// How often the router has tried.
+    pub fn attempts(self) -> u64 {
+        let count = raw::get_property("upstream\0request_attempt_count").ok().flatten();
+        count.and_then(|count| Some(u64::from_le_bytes(count.try_into().ok()?))).unwrap_or(0)
+    }
+
     pub fn request_header(self, name: &str) -> Option<Vec<u8>> {
         raw::get_header(Map::RequestHeaders, name).ok().flatten()
     }

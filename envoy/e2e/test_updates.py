@@ -1,38 +1,11 @@
 """Configuration changes while traffic flows."""
 
-import json
-import os
-
 import pytest
 
+from e2e.listeners import Listeners
 from e2e.words import assert_rejected, trip, wait_for_state
-from rig.config import bootstrap, cluster, plugin, set_plugin
+from rig.config import bootstrap, cluster, plugin
 from rig.wait import wait_until
-
-LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
-
-
-class Listeners:
-    """The listeners of a configuration, in a file that Envoy watches."""
-
-    def __init__(self, config, directory):
-        self.config = config
-        self._file = directory / "listeners.json"
-        self._listeners = config["static_resources"].pop("listeners")
-        config["node"] = {"id": "test", "cluster": "test"}
-        config["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(self._file)}}}
-        self._write()
-
-    def update(self, plugin):
-        set_plugin({"static_resources": {"listeners": self._listeners}}, plugin)
-        self._write()
-
-    def _write(self):
-        resources = [{"@type": LISTENER, **each} for each in self._listeners]
-        # Envoy looks when a file is moved to the watched name.
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({"resources": resources}))
-        os.replace(new, self._file)
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def connection_manager(config, listener_name):
 
 def wasm(config, listener_name="proxy"):
     """The plugin configuration's place; the listeners of the file share it."""
-    [fusebox] = [each for each in connection_manager(config, listener_name)["http_filters"] if each["name"] == "fusebox"]
+    filters = connection_manager(config, listener_name)["http_filters"]
+    [fusebox] = [each for each in filters if each["name"] == "fusebox"]
     return fusebox["typed_config"]["config"]
 
 

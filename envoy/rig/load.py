@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 
-from rig.crowd import outcome
+from rig.crowd import LENGTH, outcome
 from rig.wait import wait_until
 
 
@@ -54,6 +54,7 @@ class Load:
         with contextlib.closing(writer):
             writer.write(f"GET {self._path} HTTP/1.1\r\nhost: {self._host}\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(LENGTH.search(head)[1]))
         what = outcome(head)
         self._times[what].append(time.monotonic())
         self.replies[what] += 1

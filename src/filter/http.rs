@@ -7,7 +7,7 @@ use proxy_wasm::types::Action;
 
 use super::root::{SharedPanel, log_events};
 use crate::breaker::Pace;
-use crate::classify::{self, CLIENT_HEADERS, ClientDeadline, GrpcStatus};
+use crate::classify::{self, CLIENT_HEADERS, ClientDeadlines, GRPC_HEADER, GrpcStatus};
 use crate::config::CircuitPolicy;
 use crate::host::Host;
 use crate::panel::{Admitted, FlightKey, Ticket};
@@ -23,10 +23,10 @@ pub(super) struct Exchange {
     /// one that we answered ourselves.
     guarded: Option<(Ticket, Rc<CircuitPolicy>)>,
     /// Whether the client has sent all of the request, and when where that was after its headers.
-    is_sent: bool,
+    pub(super) is_sent: bool,
     pub(super) sent_at: Option<Timestamp>,
-    /// The deadline the client set by Envoy's headers.
-    pub(super) client_deadline: ClientDeadline,
+    /// The deadlines the client set, where the request's headers were looked at.
+    pub(super) deadlines: Option<ClientDeadlines>,
     /// The wait for response headers, where slow calls count.
     pub(super) flight: Option<FlightKey>,
     pub(super) pace: Pace,
@@ -45,7 +45,7 @@ impl Exchange {
             guarded: None,
             is_sent: false,
             sent_at: None,
-            client_deadline: ClientDeadline::Unknown,
+            deadlines: None,
             flight: None,
             pace: Pace::Fast,
             status: None,
@@ -72,7 +72,7 @@ impl Exchange {
                     self.host.set_filter_state("probe");
                 }
                 self.note_protocol(panel, &ticket);
-                self.note_deadline(panel, &ticket);
+                self.note_deadlines(panel, &ticket);
                 if self.is_sent {
                     self.await_headers(panel, &ticket, &policy);
                 }
@@ -100,13 +100,14 @@ impl Exchange {
     }
 
     /// The headers are gone when the call has ended, so they are read now if they may matter.
-    fn note_deadline(&mut self, panel: &SharedPanel, ticket: &Ticket) {
+    fn note_deadlines(&mut self, panel: &SharedPanel, ticket: &Ticket) {
         if !panel.borrow_mut().deadlines(ticket).is_some_and(|known| known.takes_look()) {
             return;
         }
         let header = |name| classify::millis(&self.host.request_header(name)?);
-        self.client_deadline =
-            CLIENT_HEADERS.into_iter().map(header).fold(ClientDeadline::None, ClientDeadline::or);
+        let grpc = self.host.request_header(GRPC_HEADER);
+        let grpc = grpc.and_then(|value| classify::grpc_timeout(&value));
+        self.deadlines = Some(ClientDeadlines::new(CLIENT_HEADERS.map(header), grpc));
     }
 
     fn await_headers(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {

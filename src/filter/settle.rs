@@ -4,8 +4,8 @@ use super::http::{Exchange, is_grpc};
 use super::root::{SharedPanel, log_events};
 use crate::breaker::{Call, Outcome, Pace};
 use crate::classify::{
-    By, Classified, ClientDeadline, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER,
-    Rules, TimedOut, Timer, VIA_UPSTREAM, grpc_timeout, millis, retry_after,
+    By, Classified, ClientDisconnect, Ending, GRPC_HEADER, Grpc, IN_FORCE_HEADER, Rules, TimedOut,
+    Timer, VIA_UPSTREAM, grpc_timeout, millis, retry_after,
 };
 use crate::config::CircuitPolicy;
 use crate::events::Word;
@@ -23,13 +23,14 @@ impl Exchange {
         let ending = Ending {
             status: self.status,
             grpc,
+            is_sent: self.is_sent,
             is_complete: self.is_complete,
             details: &details,
             is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
         };
         let mut classified = rules.classify(&ending);
         if classified.by != By::Proxy {
-            self.learn_deadline(panel, ticket, policy);
+            self.learn_deadlines(panel, ticket, policy);
         }
         if let By::Deadline(timer) = classified.by
             && classified.is_failure()
@@ -49,7 +50,7 @@ impl Exchange {
     }
 
     fn settle_plainly(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
-        self.learn_deadline(panel, ticket, policy);
+        self.learn_deadlines(panel, ticket, policy);
         let mut panel = panel.borrow_mut();
         let served_by = panel.may_move(ticket).then(|| self.host.cluster_name()).flatten();
         let call = Call { pace: self.pace, ..Outcome::Success.into() };
@@ -96,32 +97,29 @@ impl Exchange {
     }
 
     /// A request whose headers were looked at shows what the route's timeout is.
-    fn learn_deadline(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
-        if self.client_deadline == ClientDeadline::Unknown {
-            return;
-        }
-        let client = self.client_deadline.or(self.grpc_deadline());
-        if let Some(known) = panel.borrow_mut().deadlines(ticket) {
+    fn learn_deadlines(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        if let Some(client) = &self.deadlines
+            && let Some(known) = panel.borrow_mut().deadlines(ticket)
+        {
             known.learn(client, self.in_force(), policy.classify.min_deadline);
         }
     }
 
-    fn grpc_deadline(&self) -> Option<Span> {
-        grpc_timeout(&self.host.request_header(GRPC_HEADER)?)
-    }
-
     /// Whether the call was gRPC. Where that was not known at its request, a `grpc-status` raises
-    /// the question, and the response headers, which can be read again in the log, answer it.
+    /// the question, and the response headers, which can be read again in the log, answer it. They
+    /// do too where a gRPC request got no status: a server that speaks none may have answered.
     fn grpc(&self, panel: &SharedPanel, ticket: &Ticket) -> Grpc {
-        if !self.is_grpc {
-            let is_response_grpc = self.grpc_status.is_some()
-                && self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
-            if !is_response_grpc {
-                return Grpc::No;
+        let is_response_grpc =
+            || self.host.response_header("content-type").is_some_and(|value| is_grpc(&value));
+        match (self.is_grpc, self.grpc_status) {
+            (true, status @ Some(_)) => Grpc::Status(status),
+            (true, None) if is_response_grpc() => Grpc::Status(None),
+            (false, status @ Some(_)) if is_response_grpc() => {
+                panel.borrow_mut().note_protocol(ticket, true);
+                Grpc::Status(status)
             }
-            panel.borrow_mut().note_protocol(ticket, true);
+            (_, _) => Grpc::No,
         }
-        Grpc::Status(self.grpc_status)
     }
 
     fn is_clients_deadline(
@@ -134,8 +132,10 @@ impl Exchange {
         let mut panel = panel.borrow_mut();
         let timed_out = TimedOut {
             timer,
-            client: self.client_deadline.or(self.grpc_deadline()),
+            client: self.deadlines,
             in_force: self.in_force(),
+            grpc: self.host.request_header(GRPC_HEADER).and_then(|value| grpc_timeout(&value)),
+            is_retried: self.host.attempts() > 1,
             elapsed: panel.now().since(self.sent_at.unwrap_or(ticket.started())),
         };
         panel.deadlines(ticket).is_some_and(|known| known.blame_client(&timed_out, minimum))

@@ -1,0 +1,31 @@
+"""Listeners that change while Envoy runs."""
+
+import json
+import os
+
+from rig.config import set_plugin
+
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+
+
+class Listeners:
+    """The listeners of a configuration, in a file that Envoy watches."""
+
+    def __init__(self, config, directory):
+        self.config = config
+        self._file = directory / "listeners.json"
+        self._listeners = config["static_resources"].pop("listeners")
+        config["node"] = {"id": "test", "cluster": "test"}
+        config["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(self._file)}}}
+        self._write()
+
+    def update(self, plugin):
+        set_plugin({"static_resources": {"listeners": self._listeners}}, plugin)
+        self._write()
+
+    def _write(self):
+        resources = [{"@type": LISTENER, **each} for each in self._listeners]
+        # Envoy looks when a file is moved to the watched name.
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps({"resources": resources}))
+        os.replace(new, self._file)
