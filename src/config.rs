@@ -6,13 +6,14 @@
 //!
 //! * `source`: the bytes, JSON or protobuf, as one kind of `value`.
 //! * `node`: a place in the document, over the layers it inherits from.
-//! * `policy`, `trip`, `classify`, `reject`: how a circuit behaves. `names`: which policy a cluster gets.
+//! * `policy`, `trip`, `classify`, `fallback`, `reject`: how a circuit behaves. `names`: which policy a cluster gets.
 //!
 //! Strict on purpose: a field that is misspelled, of the wrong type or out of range would protect
 //! nobody, and that would only show in the next outage.
 
 mod classify;
 mod error;
+mod fallback;
 mod names;
 mod node;
 mod policy;

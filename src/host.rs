@@ -54,6 +54,22 @@ impl Host {
         let _ = raw::set_property("circuit_breaker", value.as_bytes());
     }
 
+    /// Sends the request where the route table says for a request whose filter state
+    /// `wasm.circuit_breaker_route` has this value. `false` where the host refused.
+    pub fn reroute_by_state(self, value: &str) -> bool {
+        raw::set_property("circuit_breaker_route", value.as_bytes()).is_ok()
+            && raw::call_foreign_function("clear_route_cache").is_ok()
+    }
+
+    /// Sends the request where the route table says for one with these headers: setting them makes
+    /// the host look for a route again. `false` where it refused.
+    pub fn reroute_by_headers(self, headers: &[(String, String)]) -> bool {
+        let set = |(name, value): &(String, String)| {
+            raw::replace_header(Map::RequestHeaders, name, value).is_ok()
+        };
+        headers.iter().all(set)
+    }
+
     /// Answers the request. `false` where the host refused.
     pub fn send(self, reply: &Reply) -> bool {
         let headers = serialised(&reply.headers);

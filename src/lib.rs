@@ -12,7 +12,8 @@
 //! | [`circuit`] | one circuit as a worker sees it: policy, snapshot, own successes |
 //! | [`panel`] | a worker's circuits by cluster name: index, ledger, pulse, sync |
 //! | [`classify`] | what happened to a request, and whose doing it was |
-//! | [`reply`] | what a rejected client gets |
+//! | [`reply`] | what a rejected client gets where nothing better answers |
+//! | [`fallback`] | what answers in place of the upstream |
 //! | [`config`] | the configuration, checked |
 //! | [`status`] | the circuits as JSON |
 //! | [`events`], [`metrics`] | transitions in words and numbers |
@@ -25,6 +26,7 @@
 //! Envoy -> filter -> panel -> circuit -> store -> breaker -> time
 //!                 -> classify -> breaker::Outcome
 //!                 -> reply -> breaker::Rejection
+//!                 -> fallback -> reply
 //!                 -> status, events -> panel's views and events
 //! ```
 //!
@@ -49,6 +51,7 @@ pub mod classify;
 pub mod clock;
 pub mod config;
 pub mod events;
+pub mod fallback;
 pub mod filter;
 pub mod host;
 pub mod metrics;

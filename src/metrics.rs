@@ -35,6 +35,8 @@ pub enum Metric {
     Slow,
     Ignored,
     StaleResults,
+    FallbackRespond,
+    FallbackReroute,
 }
 
 /// What is counted for the proxy as a whole, as `circuit_breaker.<metric>`.
@@ -58,7 +60,7 @@ const fn row(name: &'static str, meaning: &'static str) -> Row {
 }
 
 impl Metric {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::State,
         Self::Opened,
         Self::HalfOpened,
@@ -71,6 +73,8 @@ impl Metric {
         Self::Slow,
         Self::Ignored,
         Self::StaleResults,
+        Self::FallbackRespond,
+        Self::FallbackReroute,
     ];
 
     pub const fn row(self) -> Row {
@@ -89,6 +93,8 @@ impl Metric {
             Self::StaleResults => {
                 row("stale_results", "outcomes that came after their generation had ended")
             }
+            Self::FallbackRespond => row("fallback_respond", "requests given a fixed answer"),
+            Self::FallbackReroute => row("fallback_reroute", "requests sent to another cluster"),
         }
     }
 

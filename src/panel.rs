@@ -120,11 +120,15 @@ pub enum Admitted {
     /// The cluster has no circuit, or the request is not counted.
     Unguarded,
     Passed(Ticket, Rc<CircuitPolicy>),
-    Rejected {
-        circuit: Rc<str>,
-        policy: Rc<CircuitPolicy>,
-        rejection: Rejection,
-    },
+    Rejected(Rejected),
+}
+
+/// A request that may not pass.
+#[derive(Debug)]
+pub struct Rejected {
+    pub circuit: Rc<str>,
+    pub policy: Rc<CircuitPolicy>,
+    pub rejection: Rejection,
 }
 
 /// A permit with the circuit that gave it.
@@ -274,6 +278,21 @@ impl<H: Host> Panel<H> {
         }
     }
 
+    /// The circuit that gave a ticket, and its state.
+    pub fn circuit_of(&self, ticket: &Ticket) -> Option<(Rc<str>, State)> {
+        let guarded = self.guarded(ticket)?;
+        Some((Rc::clone(&guarded.name), guarded.circuit.snapshot().state()))
+    }
+
+    /// Adds one to a metric of a circuit.
+    pub fn count(&self, circuit: &str, metric: Metric) {
+        if let Some(Seat::Guarded(seat)) = self.seats.get(circuit.as_bytes())
+            && let Some(guarded) = self.circuits.get(*seat).and_then(Option::as_ref)
+        {
+            guarded.metrics.add(self.store.shared(), metric, 1);
+        }
+    }
+
     /// What is known of the deadlines of this circuit's calls.
     pub fn deadlines(&mut self, ticket: &Ticket) -> Option<&mut Deadlines> {
         Some(&mut of_ticket(&mut self.circuits, ticket)?.deadlines)
@@ -289,7 +308,7 @@ impl<H: Host> Panel<H> {
     }
 
     /// Gives a probe's slot back without a verdict.
-    fn release(&mut self, ticket: &Ticket) {
+    pub fn release(&mut self, ticket: &Ticket) {
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
         };
@@ -375,11 +394,11 @@ impl<H: Host> Panel<H> {
             }
             Admission::Reject(rejection) => {
                 guarded.metrics.add(host, Metric::Rejected, 1);
-                Admitted::Rejected {
+                Admitted::Rejected(Rejected {
                     circuit: Rc::clone(&guarded.name),
                     policy: Rc::clone(&guarded.policy),
                     rejection,
-                }
+                })
             }
         }
     }

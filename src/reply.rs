@@ -7,7 +7,7 @@ use crate::config::Reject;
 
 const UNAVAILABLE: i32 = 14;
 /// No gRPC status: the host derives one where it needs one.
-const NO_GRPC_STATUS: i32 = -1;
+pub const NO_GRPC_STATUS: i32 = -1;
 
 /// A local reply, as the host is to send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,54 +46,63 @@ impl<'a> Problem<'a> {
     }
 }
 
+impl Reply {
+    /// A header, unless there is one of that name.
+    pub fn add_default(&mut self, name: &str, value: &str) {
+        if !self.headers.iter().any(|(given, _)| given == name) {
+            self.headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+/// The state that a rejected client is told, and the details that the access log is.
+pub const fn told(reason: RejectReason) -> (State, &'static str) {
+    match reason {
+        RejectReason::Open => (State::Open, "circuit_breaker_open"),
+        RejectReason::ProbesInFlight | RejectReason::NoProbe => {
+            (State::HalfOpen, "circuit_breaker_half_open")
+        }
+    }
+}
+
 /// The reply of last resort.
 pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bool) -> Reply {
-    let (state, details) = match rejection.reason {
-        RejectReason::Open => (State::Open.as_str(), "circuit_breaker_open"),
-        RejectReason::ProbesInFlight | RejectReason::NoProbe => {
-            (State::HalfOpen.as_str(), "circuit_breaker_half_open")
-        }
-    };
+    let (state, details) = told(rejection.reason);
+    let state = state.as_str();
     let retry_after = rejection.retry_after.as_secs_ceil().max(1);
     let detail = format!(
         "circuit breaker for upstream cluster \"{circuit}\" is {state}; \
          the service is temporarily unavailable"
     );
-    let mut headers = vec![
-        ("retry-after".to_owned(), retry_after.to_string()),
-        ("x-circuit-breaker".to_owned(), state.to_owned()),
-    ];
-    headers.extend(reject.headers.iter().cloned());
-    let mut add_default = |name: &str, value: &str| {
-        if !headers.iter().any(|(given, _)| given == name) {
-            headers.push((name.to_owned(), value.to_owned()));
-        }
+    let mut reply = Reply {
+        status: reject.status,
+        details,
+        headers: vec![
+            ("retry-after".to_owned(), retry_after.to_string()),
+            ("x-circuit-breaker".to_owned(), state.to_owned()),
+        ],
+        body: Vec::new(),
+        grpc_status: NO_GRPC_STATUS,
     };
-    add_default("cache-control", "no-store");
+    reply.headers.extend(reject.headers.iter().cloned());
+    reply.add_default("cache-control", "no-store");
     if is_grpc {
         // The host makes a trailers-only response of it, with the body as message.
-        return Reply {
-            status: reject.status,
-            details,
-            headers,
-            body: detail.into_bytes(),
-            grpc_status: UNAVAILABLE,
-        };
+        return Reply { body: detail.into_bytes(), grpc_status: UNAVAILABLE, ..reply };
     }
-    let has_no_content = matches!(reject.status, 204 | 205 | 304);
-    let body = match &reject.body {
-        _ if has_no_content => Vec::new(),
+    match &reject.body {
+        _ if matches!(reject.status, 204 | 205 | 304) => {}
         Some(text) => {
-            add_default("content-type", "text/plain");
-            text.clone().into_bytes()
+            reply.add_default("content-type", "text/plain");
+            reply.body = text.clone().into_bytes();
         }
         None => {
-            add_default("content-type", "application/problem+json");
+            reply.add_default("content-type", "application/problem+json");
             let rejected = Rejected { circuit, state, retry_after };
-            json(&Problem::new(reject.status, &detail, Some(rejected)))
+            reply.body = json(&Problem::new(reject.status, &detail, Some(rejected)));
         }
-    };
-    Reply { status: reject.status, details, headers, body, grpc_status: NO_GRPC_STATUS }
+    }
+    reply
 }
 
 /// A problem that is no rejection.

@@ -26,7 +26,7 @@ fn the_documented_configuration_is_the_default_one() {
 
 #[test]
 fn the_configuration_of_the_example_is_accepted() {
-    let [yaml] = blocks("yaml")[..] else { panic!("one block of yaml") };
+    let yaml = blocks("yaml")[0];
     let json = yaml.split("value: |").nth(1).unwrap().split("- name:").next().unwrap();
     let config = Config::parse(json.as_bytes()).unwrap();
     assert_eq!(config.named().collect::<Vec<_>>(), ["backend"]);

@@ -124,7 +124,7 @@ impl Simulation {
     fn admit(&mut self, worker: usize) -> Option<Ticket> {
         match self.workers[worker].admit(CLUSTER, true, || None) {
             Admitted::Passed(ticket, _) => Some(ticket),
-            Admitted::Rejected { .. } => None,
+            Admitted::Rejected(_) => None,
             Admitted::Unguarded => panic!("not guarded"),
         }
     }

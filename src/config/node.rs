@@ -116,6 +116,28 @@ impl<'a> Node<'a> {
         items.iter().map(|item| read(&self.only(Some(item)))).collect()
     }
 
+    /// As [`Node::list`], for items with fields: each has its number in the path.
+    pub(super) fn numbered<T>(
+        &'a self,
+        noun: &str,
+        expected: &str,
+        mut read: impl FnMut(&Self) -> Result<T, ConfigError>,
+    ) -> Result<Vec<T>, ConfigError> {
+        const NUMBERS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+        let Some(Value::List(items)) = self.value() else {
+            return Err(self.is_not(noun, expected));
+        };
+        if items.len() > NUMBERS.len() {
+            return Err(self.refused(&format!(
+                "{} items, expected at most {}",
+                items.len(),
+                NUMBERS.len()
+            )));
+        }
+        let numbered = NUMBERS.into_iter().zip(items);
+        numbered.map(|(number, item)| read(&self.child(number, [Some(item), None, None]))).collect()
+    }
+
     /// What is off unless the user names it; once named, what is left out is found below.
     pub(super) fn if_given<T>(
         &self,
@@ -177,6 +199,11 @@ impl<'a> Node<'a> {
         let text = self.as_text().unwrap_or_default();
         let span = units::duration(text).ok_or_else(|| self.is_not("a duration", EXAMPLES))?;
         make(span).ok_or_else(|| self.out_of_range(quoted(text), expected))
+    }
+
+    /// The value as JSON text.
+    pub(super) fn as_json(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self.value()?).ok()
     }
 
     /// A name without a value, as a `Struct` can have one.

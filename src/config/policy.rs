@@ -9,12 +9,14 @@ use fnv::FnvHasher;
 
 use super::classify;
 use super::error::ConfigError;
+use super::fallback;
 use super::node::Node;
 use super::reject::Reject;
 use super::trip;
 use super::units::DAY;
 use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy, PolicyId};
 use crate::classify::Rules;
+use crate::fallback::Fallback;
 use crate::time::Span;
 
 /// What a cluster name gets.
@@ -27,6 +29,8 @@ pub struct CircuitPolicy {
     /// The methods of requests that may be probes; `None`: any.
     pub probe_methods: Option<Vec<String>>,
     pub classify: Rules,
+    /// Tried in order.
+    pub fallback: Vec<Fallback>,
     pub reject: Reject,
 }
 
@@ -55,8 +59,8 @@ impl Mode {
 
 impl CircuitPolicy {
     pub(super) fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
-        let [mode, trip, open, half_open, classify, reject] =
-            at.fields(["mode", "trip", "open", "half_open", "classify", "reject"])?;
+        let [mode, trip, open, half_open, classify, fallback, reject] =
+            at.fields(["mode", "trip", "open", "half_open", "classify", "fallback", "reject"])?;
         let classify = classify::read(&classify)?;
         let (backoff, honor_retry_after) = read_open(&open)?;
         let (half_open, probe_methods) = read_half_open(&half_open)?;
@@ -69,6 +73,7 @@ impl CircuitPolicy {
             honor_retry_after,
             probe_methods,
             classify,
+            fallback: fallback::read(&fallback)?,
             reject: Reject::read(&reject)?,
         })
     }
@@ -250,8 +255,9 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_know_is_refused() {
-        let known = "unknown field, expected one of mode, trip, open, half_open, classify, reject";
-        refuses("fallback", "[]", known);
+        let known = "unknown field, expected one of mode, trip, open, half_open, classify, \
+                     fallback, reject";
+        refuses("cache", "{}", known);
         refuses("opne", "{}", &format!("{known}; did you mean `open`?"));
         let known = "unknown field, expected one of duration, multiplier, max_duration, jitter, \
                      honor_retry_after";

@@ -30,14 +30,26 @@ impl Reject {
         let [status, headers, body] = at.fields(["status", "headers", "body"])?;
         Ok(Self {
             status: status.whole(200..=599, |status| u16::try_from(status).ok())?,
-            headers: read_headers(&headers)?,
+            headers: read_reply_headers(&headers)?,
             body: body.nullable(|body| body.text("a string", "text or null", owned))?,
         })
     }
 }
 
+/// What a reply of ours says besides what it always does.
+pub(super) fn read_reply_headers(at: &Node<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+    let headers = read_headers(at)?;
+    let is_ours = |name: &str| name == "retry-after" || name.starts_with("x-circuit-breaker");
+    match headers.iter().find(|(name, _)| is_ours(name)) {
+        None => Ok(headers),
+        Some((name, _)) => {
+            Err(at.refused(&format!("{name} is set by fusebox itself, expected other headers")))
+        }
+    }
+}
+
 /// Inherited one by one, like fields.
-fn read_headers(at: &Node<'_>) -> Result<Vec<(String, String)>, ConfigError> {
+pub(super) fn read_headers(at: &Node<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for layer in at.apart() {
         for (name, value) in layer.entries()? {
@@ -65,9 +77,6 @@ fn check_name(name: &str, at: &Node<'_>) -> Result<(), ConfigError> {
     }
     if FRAMING.contains(&name) {
         return Err(at.refused("set by Envoy itself, expected another header"));
-    }
-    if name == "retry-after" || name.starts_with("x-circuit-breaker") {
-        return Err(at.refused("set by fusebox itself, expected another header"));
     }
     Ok(())
 }
@@ -149,7 +158,7 @@ mod tests {
             assert_eq!(
                 named(name),
                 format!(
-                    "defaults.reject.headers.{name}: set by fusebox itself, expected another header"
+                    "defaults.reject.headers: {name} is set by fusebox itself, expected other headers"
                 )
             );
         }

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::fall_back::Replaced;
 use super::root::{SharedPanel, log_events};
 use crate::breaker::Pace;
 use crate::classify::{self, CLIENT_HEADERS, ClientDeadlines, GRPC_HEADER, GrpcStatus};
 use crate::config::CircuitPolicy;
 use crate::host::Host;
 use crate::panel::{Admitted, FlightKey, Ticket};
-use crate::reply::{self, Reply};
+use crate::reply::Reply;
 use crate::status::{self, Asked};
 use crate::time::Timestamp;
 
@@ -35,6 +36,7 @@ pub(super) struct Exchange {
     /// From trailers, or the headers of a response that has nothing else.
     pub(super) grpc_status: Option<GrpcStatus>,
     pub(super) is_complete: bool,
+    pub(super) replaced: Option<Replaced>,
 }
 
 impl Exchange {
@@ -52,6 +54,7 @@ impl Exchange {
             is_grpc: false,
             grpc_status: None,
             is_complete: false,
+            replaced: None,
         }
     }
 
@@ -71,19 +74,21 @@ impl Exchange {
                 if ticket.is_probe() {
                     self.host.set_filter_state("probe");
                 }
-                self.note_protocol(panel, &ticket);
-                self.note_deadlines(panel, &ticket);
-                if self.is_sent {
-                    self.await_headers(panel, &ticket, &policy);
-                }
-                self.guarded = Some((ticket, policy));
+                self.pass(panel, ticket, policy);
                 None
             }
-            Admitted::Rejected { circuit, policy, rejection } => {
-                self.host.set_filter_state("rejected");
-                Some(reply::reject(&circuit, &policy.reject, &rejection, self.is_grpc_request()))
-            }
+            Admitted::Rejected(rejected) => self.fall_back(panel, &rejected),
         }
+    }
+
+    /// The request is on its way to the cluster of this ticket.
+    pub(super) fn pass(&mut self, panel: &SharedPanel, ticket: Ticket, policy: Rc<CircuitPolicy>) {
+        self.note_protocol(panel, &ticket);
+        self.note_deadlines(panel, &ticket);
+        if self.is_sent {
+            self.await_headers(panel, &ticket, &policy);
+        }
+        self.guarded = Some((ticket, policy));
     }
 
     /// Reading a header costs a call, so a circuit's protocol is learnt from its first request.
@@ -95,7 +100,7 @@ impl Exchange {
         }
     }
 
-    fn is_grpc_request(&self) -> bool {
+    pub(super) fn is_grpc_request(&self) -> bool {
         self.host.request_header("content-type").is_some_and(|value| is_grpc(&value))
     }
 
@@ -135,11 +140,12 @@ impl Exchange {
         }
     }
 
+    /// `Some`: a reply in place of the response.
     fn headers_arrived(
         &mut self,
         panel: &SharedPanel,
         (ticket, policy): &(Ticket, Rc<CircuitPolicy>),
-    ) {
+    ) -> Option<Reply> {
         let status = self.host.response_header(":status");
         self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
         self.take_pace(panel, ticket, policy);
@@ -154,6 +160,7 @@ impl Exchange {
             let served_by = self.host.cluster_name();
             panel.borrow_mut().headers_arrived(ticket, served_by.as_deref());
         }
+        self.fail_over(panel, ticket, policy)
     }
 
     fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
@@ -208,11 +215,17 @@ impl HttpContext for Exchange {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        if let (Some(panel), Some(guarded)) = (self.panel.clone(), self.guarded.clone()) {
-            self.is_complete = end_of_stream;
-            self.headers_arrived(&panel, &guarded);
+        let (Some(panel), Some(guarded)) = (self.panel.clone(), self.guarded.clone()) else {
+            return Action::Continue;
+        };
+        self.is_complete = end_of_stream;
+        match self.headers_arrived(&panel, &guarded) {
+            Some(reply) if self.host.send(&reply) => Action::Pause,
+            _ => {
+                self.replaced = None;
+                Action::Continue
+            }
         }
-        Action::Continue
     }
 
     fn on_http_response_body(&mut self, _: usize, end_of_stream: bool) -> Action {

@@ -19,14 +19,19 @@ impl Exchange {
         if !ticket.is_probe() && rules.is_plain_success(self.status, grpc, self.is_complete) {
             return self.settle_plainly(panel, ticket, policy);
         }
-        let details = self.host.code_details();
+        let replaced = self.replaced.take();
+        let details = match &replaced {
+            Some(replaced) => replaced.details.clone(),
+            None => self.host.code_details(),
+        };
         let ending = Ending {
             status: self.status,
             grpc,
             is_sent: self.is_sent,
             is_complete: self.is_complete,
             details: &details,
-            is_rejected_upstream: self.host.response_header("x-circuit-breaker").is_some(),
+            is_rejected_upstream: replaced.is_none()
+                && self.host.response_header("x-circuit-breaker").is_some(),
         };
         let mut classified = rules.classify(&ending);
         if classified.by != By::Proxy {
@@ -44,7 +49,11 @@ impl Exchange {
         let call = Call {
             outcome: classified.outcome,
             pace: self.pace,
-            retry_after: self.retry_after(&classified, &details, policy),
+            retry_after: match replaced {
+                _ if !classified.is_failure() => None,
+                Some(replaced) => replaced.retry_after,
+                None => self.retry_after(&details, policy),
+            },
         };
         panel.borrow_mut().settle(ticket, &call, served_by.as_deref());
     }
@@ -146,14 +155,8 @@ impl Exchange {
     }
 
     /// Only the upstream's own answer has one to obey.
-    fn retry_after(
-        &self,
-        classified: &Classified,
-        details: &str,
-        policy: &CircuitPolicy,
-    ) -> Option<Span> {
-        let is_heard = policy.honor_retry_after && details == VIA_UPSTREAM;
-        if !is_heard || !classified.is_failure() {
+    pub(super) fn retry_after(&self, details: &str, policy: &CircuitPolicy) -> Option<Span> {
+        if !policy.honor_retry_after || details != VIA_UPSTREAM {
             return None;
         }
         retry_after(&self.host.response_header("retry-after")?, self.host.wall())

@@ -39,6 +39,14 @@ host_functions! { "env":
     fn proxy_get_header_map_value(
         map: u32, key: *const u8, key_size: usize, value: *mut *mut u8, size: *mut usize,
     );
+    fn proxy_replace_header_map_value(
+        map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize,
+    );
+    fn proxy_call_foreign_function(
+        name: *const u8, name_size: usize,
+        argument: *const u8, argument_size: usize,
+        value: *mut *mut u8, size: *mut usize,
+    );
     fn proxy_get_buffer_bytes(
         buffer: u32, start: usize, most: usize, value: *mut *mut u8, size: *mut usize,
     );
@@ -98,6 +106,28 @@ pub(super) fn get_header(map: Map, name: &str) -> Result<Option<Vec<u8>>, HostEr
     receive(|value, size| {
         // SAFETY: as above.
         unsafe { proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), value, size) }
+    })
+}
+
+pub(super) fn replace_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: as above.
+    check(unsafe {
+        proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+pub(super) fn call_foreign_function(name: &str) -> Result<Option<Vec<u8>>, HostError> {
+    receive(|value, size| {
+        // SAFETY: as above.
+        unsafe {
+            proxy_call_foreign_function(name.as_ptr(), name.len(), ptr::null(), 0, value, size)
+        }
     })
 }
 

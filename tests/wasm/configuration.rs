@@ -28,7 +28,7 @@ fn a_wrong_configuration_is_refused_with_one_line_that_says_where() {
             json!(1.5),
             "circuits.hf_api.trip.failure_ratio.ratio: 1.5 is out of range, expected more than 0 and at most 1",
         ),
-        ("defaults.fallback", json!([]), "defaults.fallback: unknown field"),
+        ("defaults.cache", json!({}), "defaults.cache: unknown field"),
         ("defaults.open.duration", json!(30), "defaults.open.duration: 30 is not a duration"),
     ] {
         let refused = Host::try_with(config().set(path, value)).unwrap_err();

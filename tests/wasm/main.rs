@@ -37,6 +37,7 @@ mod capacity;
 mod configuration;
 mod deadlines;
 mod endings;
+mod fallbacks;
 mod filter;
 mod grpc;
 mod happy_path;
