@@ -11,6 +11,7 @@
 //! Strict on purpose: a field that is misspelled, of the wrong type or out of range would protect
 //! nobody, and that would only show in the next outage.
 
+mod cache;
 mod classify;
 mod error;
 mod fallback;
@@ -42,6 +43,8 @@ pub struct Config {
     pub max_circuits: u16,
     /// `None`: there is no status page.
     pub status: Option<Status>,
+    /// The budget of all cached replies.
+    pub cache_bytes: u64,
     names: Names,
 }
 
@@ -60,8 +63,8 @@ impl Config {
         let (document, source) = source::read(bytes)?;
         let builtin = source::json(DEFAULTS.as_bytes())?;
         let root = Node::root(&document, &builtin, source);
-        let [namespace, max_circuits, defaults, circuits, status] =
-            root.fields(["namespace", "max_circuits", "defaults", "circuits", "status"])?;
+        let [namespace, max_circuits, defaults, circuits, cache, status] =
+            root.fields(["namespace", "max_circuits", "defaults", "circuits", "cache", "status"])?;
         Ok(Self {
             namespace: namespace.text(
                 "a namespace",
@@ -70,6 +73,7 @@ impl Config {
             )?,
             max_circuits: max_circuits.whole(1..=4_096, |most| u16::try_from(most).ok())?,
             names: Names::read(&circuits, &defaults)?,
+            cache_bytes: cache::read_budget(&cache)?,
             status: status.if_given(Status::read)?,
         })
     }
@@ -82,6 +86,11 @@ impl Config {
     /// The clusters that are named exactly, in the order of their names.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.names.exact()
+    }
+
+    /// Whether any circuit may answer from the cache.
+    pub fn has_cache(&self) -> bool {
+        self.names.policies().any(|policy| policy.cache().is_some())
     }
 
     /// The mode of circuits that no entry says otherwise of.
@@ -266,9 +275,9 @@ mod tests {
             "circuits.\"outbound|80||a.b\".mode: 1 is not a mode, expected \"enforce\" or \"off\""
         );
         assert_eq!(
-            error(r#"{"cache": {}}"#),
-            "cache: unknown field, expected one of namespace, max_circuits, defaults, circuits, \
-             status"
+            error(r#"{"events": {}}"#),
+            "events: unknown field, expected one of namespace, max_circuits, defaults, circuits, \
+             cache, status"
         );
         assert_eq!(error("[]"), "configuration: a list is not an object, expected named fields");
         assert_eq!(

@@ -1,7 +1,9 @@
 //! What answers in place of an upstream: the chain of a policy, tried in order.
 
+pub mod cache;
 mod respond;
 
+pub use cache::CacheRules;
 pub use respond::Respond;
 
 /// One link of the chain.
@@ -22,6 +24,7 @@ pub struct When {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
+    Cache(CacheRules),
     Reroute(Reroute),
     Respond(Respond),
 }

@@ -2,6 +2,7 @@
 
 mod fall_back;
 mod http;
+mod keep;
 mod root;
 mod settle;
 

@@ -6,7 +6,7 @@ mod raw;
 use log::LevelFilter;
 use proxy_wasm::types::LogLevel;
 
-use self::raw::Map;
+use self::raw::{Buffer, Map};
 use crate::clock::Clock;
 use crate::metrics::{Counters, Kind, MetricId};
 use crate::reply::Reply;
@@ -42,6 +42,26 @@ impl Host {
 
     pub fn response_header(self, name: &str) -> Option<Vec<u8>> {
         raw::get_header(Map::ResponseHeaders, name).ok().flatten()
+    }
+
+    /// All of the request's headers, in one call.
+    pub fn request_headers(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        pairs(raw::get_headers(Map::RequestHeaders).ok().flatten().as_deref())
+    }
+
+    /// All of the response's headers, in one call.
+    pub fn response_headers(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        pairs(raw::get_headers(Map::ResponseHeaders).ok().flatten().as_deref())
+    }
+
+    /// The chunk of the request's body that is passing, `size` bytes long.
+    pub fn request_chunk(self, size: usize) -> Vec<u8> {
+        raw::get_buffer(Buffer::RequestBody, size).ok().flatten().unwrap_or_default()
+    }
+
+    /// The chunk of the response's body that is passing, `size` bytes long.
+    pub fn response_chunk(self, size: usize) -> Vec<u8> {
+        raw::get_buffer(Buffer::ResponseBody, size).ok().flatten().unwrap_or_default()
     }
 
     pub fn response_trailer(self, name: &str) -> Option<Vec<u8>> {
@@ -88,7 +108,7 @@ impl Host {
 impl Host {
     /// The configuration, `size` bytes long.
     pub fn configuration(self, size: usize) -> Vec<u8> {
-        raw::get_configuration(size).ok().flatten().unwrap_or_default()
+        raw::get_buffer(Buffer::PluginConfiguration, size).ok().flatten().unwrap_or_default()
     }
 
     pub fn tick_every(self, millis: u32) -> Result<(), HostError> {
@@ -178,6 +198,34 @@ impl Counters for Host {
     }
 }
 
+/// The headers in a serialised map; what is missing at its end is left out.
+fn pairs(bytes: Option<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let Some((count, mut lengths)) = bytes.and_then(take_length) else {
+        return Vec::new();
+    };
+    let Some(mut texts) = count.checked_mul(8).and_then(|size| lengths.get(size..)) else {
+        return Vec::new();
+    };
+    let mut headers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut next = || {
+            let (length, rest) = take_length(lengths)?;
+            lengths = rest;
+            let text = texts.get(..length)?.to_vec();
+            texts = texts.get(length.checked_add(1)?..)?;
+            Some(text)
+        };
+        let Some(header) = next().zip(next()) else { break };
+        headers.push(header);
+    }
+    headers
+}
+
+fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*length) as usize, rest))
+}
+
 /// A header map as the ABI has it: the number of pairs, the lengths of all names and values, then
 /// each name and value with a NUL behind it.
 fn serialised(headers: &[(String, String)]) -> Vec<u8> {
@@ -212,5 +260,27 @@ mod tests {
         assert_eq!(Host.cluster_name(), None);
         assert_eq!(Host.define(Kind::Gauge, "g"), None);
         assert!(Host.check_clock().is_err());
+    }
+
+    #[test]
+    fn headers_survive_the_way_to_the_host_and_back() {
+        let headers = [(":path", "/a"), ("x-empty", ""), ("x-a", "b")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let back: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()))
+            .collect();
+        assert_eq!(pairs(Some(&serialised(&headers))), back);
+    }
+
+    #[test]
+    fn a_map_that_is_cut_anywhere_gives_what_is_whole() {
+        let headers = [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "d".to_owned())];
+        let bytes = serialised(&headers);
+        for length in 0..bytes.len() {
+            assert!(pairs(bytes.get(..length)).len() < 2, "{length}");
+        }
+        assert_eq!(pairs(Some(&[255; 64])), []);
+        assert_eq!(pairs(None), []);
     }
 }

@@ -35,6 +35,8 @@ pub enum Metric {
     Slow,
     Ignored,
     StaleResults,
+    FallbackCacheHit,
+    FallbackCacheMiss,
     FallbackRespond,
     FallbackReroute,
 }
@@ -60,7 +62,7 @@ const fn row(name: &'static str, meaning: &'static str) -> Row {
 }
 
 impl Metric {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::State,
         Self::Opened,
         Self::HalfOpened,
@@ -73,6 +75,8 @@ impl Metric {
         Self::Slow,
         Self::Ignored,
         Self::StaleResults,
+        Self::FallbackCacheHit,
+        Self::FallbackCacheMiss,
         Self::FallbackRespond,
         Self::FallbackReroute,
     ];
@@ -92,6 +96,10 @@ impl Metric {
             Self::Ignored => row("ignored", "requests that count neither way"),
             Self::StaleResults => {
                 row("stale_results", "outcomes that came after their generation had ended")
+            }
+            Self::FallbackCacheHit => row("fallback_cache_hit", "requests given a cached reply"),
+            Self::FallbackCacheMiss => {
+                row("fallback_cache_miss", "requests for which no cached reply was found")
             }
             Self::FallbackRespond => row("fallback_respond", "requests given a fixed answer"),
             Self::FallbackReroute => row("fallback_reroute", "requests sent to another cluster"),

@@ -4,6 +4,7 @@
 //! hands requests to it, keeps it in step with the other workers at every [`Panel::sync`], and adds
 //! to the metrics. What is to be logged it leaves in [`Panel::take_events`].
 
+mod cached;
 mod flights;
 mod index;
 mod ledger;
@@ -17,6 +18,7 @@ use std::rc::Rc;
 
 use fnv::FnvHashMap;
 
+use self::cached::Cached;
 use self::flights::Flights;
 pub use self::flights::{Awaited, FlightKey};
 use self::ledger::Ledger;
@@ -54,6 +56,7 @@ pub struct Panel<H> {
     circuits: Vec<Option<Guarded>>,
     ledger: Ledger,
     flights: Flights,
+    cached: Option<Cached>,
     /// How much of the pulse has been read.
     seen: u64,
     /// Changes the others have not been told yet.
@@ -158,6 +161,7 @@ impl<H: Host> Panel<H> {
         let prefix = format!("fusebox/{FORMAT}/{}/", config.namespace);
         let mut panel = Self {
             ledger: Ledger::new(&prefix),
+            cached: Cached::of(&prefix, &config),
             flights: Flights::default(),
             store: Store::new(host),
             clock,
@@ -177,6 +181,9 @@ impl<H: Host> Panel<H> {
             events: Vec::new(),
             config,
         };
+        if let Some(cached) = &panel.cached {
+            cached.adopt(&panel.store);
+        }
         panel.open_known();
         panel
     }

@@ -1,22 +1,31 @@
 //! What answers in place of an upstream.
 
+use super::cache;
 use super::error::ConfigError;
 use super::node::Node;
 use super::reject::{read_headers, read_reply_headers};
 use crate::fallback::{Fallback, Reroute, Respond, Way, When};
 
-const WAYS: &str =
-    r#"{"reroute": {"circuit": "backup"}} or {"respond": {"status": 200, "json": {}}}"#;
+const WAYS: &str = r#"{"cache": {}}, {"reroute": {"circuit": "backup"}} or {"respond": {"status": 200, "json": {}}}"#;
 
 pub(super) fn read(at: &Node<'_>) -> Result<Vec<Fallback>, ConfigError> {
-    at.numbered("a list of fallbacks", &format!("some such as {WAYS}"), read_one)
+    let chain = at.numbered("a list of fallbacks", &format!("some such as {WAYS}"), read_one)?;
+    let caches = chain.iter().filter(|fallback| matches!(fallback.way, Way::Cache(_)));
+    if caches.count() > 1 {
+        return Err(
+            at.refused("two caches, expected one at most: a reply is stored by one set of rules")
+        );
+    }
+    Ok(chain)
 }
 
 fn read_one(at: &Node<'_>) -> Result<Fallback, ConfigError> {
-    let [reroute, respond, on] = at.fields(["reroute", "respond", "on"])?;
-    let way = match (reroute.is_absent(), respond.is_absent()) {
-        (false, true) => Way::Reroute(read_reroute(&reroute)?),
-        (true, false) => Way::Respond(read_respond(&respond)?),
+    let [cache, reroute, respond, on] = at.fields(["cache", "reroute", "respond", "on"])?;
+    let is_given = [&cache, &reroute, &respond].map(|way| !way.is_absent());
+    let way = match is_given {
+        [true, false, false] => Way::Cache(cache::read(&cache)?),
+        [false, true, false] => Way::Reroute(read_reroute(&reroute)?),
+        [false, false, true] => Way::Respond(read_respond(&respond)?),
         _ => return Err(at.refused(&format!("not one fallback, expected one such as {WAYS}"))),
     };
     let when =

@@ -53,6 +53,11 @@ impl Names {
         Ok(names)
     }
 
+    pub(super) fn policies(&self) -> impl Iterator<Item = &CircuitPolicy> {
+        let entries = self.exact.values().chain(self.patterns.iter().map(|(_, entry)| entry));
+        entries.map(|entry| &*entry.policy).chain([&*self.defaults])
+    }
+
     pub(super) fn policy(&self, cluster: &str) -> &Rc<CircuitPolicy> {
         let entry = self.exact.get(cluster).or_else(|| {
             let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches(cluster));

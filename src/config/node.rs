@@ -206,6 +206,23 @@ impl<'a> Node<'a> {
         serde_json::to_vec(self.value()?).ok()
     }
 
+    /// A number of bytes, or text with a unit.
+    pub(super) fn size<T>(
+        &self,
+        expected: &str,
+        make: impl FnOnce(u64) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        let bytes = match self.as_text() {
+            Some(text) => units::size(text),
+            None => self.as_number().and_then(|number| number.as_u64()),
+        };
+        let bytes = bytes.ok_or_else(|| {
+            self.is_not("a size", r#"bytes, or a number with a unit such as "64KiB" or "1MiB""#)
+        })?;
+        let shown = || self.value().map(ToString::to_string).unwrap_or_default();
+        make(bytes).ok_or_else(|| self.out_of_range(shown(), expected))
+    }
+
     /// A name without a value, as a `Struct` can have one.
     pub(super) fn is_absent(&self) -> bool {
         self.value().is_none()

@@ -16,7 +16,7 @@ use super::trip;
 use super::units::DAY;
 use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy, PolicyId};
 use crate::classify::Rules;
-use crate::fallback::Fallback;
+use crate::fallback::{CacheRules, Fallback, Way};
 use crate::time::Span;
 
 /// What a cluster name gets.
@@ -58,6 +58,14 @@ impl Mode {
 }
 
 impl CircuitPolicy {
+    /// The first cache of the chain: what is stored is stored by its rules.
+    pub fn cache(&self) -> Option<&CacheRules> {
+        self.fallback.iter().find_map(|fallback| match &fallback.way {
+            Way::Cache(rules) => Some(rules),
+            Way::Reroute(_) | Way::Respond(_) => None,
+        })
+    }
+
     pub(super) fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
         let [mode, trip, open, half_open, classify, fallback, reject] =
             at.fields(["mode", "trip", "open", "half_open", "classify", "fallback", "reject"])?;

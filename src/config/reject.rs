@@ -82,7 +82,7 @@ fn check_name(name: &str, at: &Node<'_>) -> Result<(), ConfigError> {
 }
 
 /// RFC 9110 section 5.6.2, lower-case as HTTP/2 wants it. Pseudo-headers are none of them.
-fn is_header_name(name: &str) -> bool {
+pub(super) fn is_header_name(name: &str) -> bool {
     let is_token =
         |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
     !name.is_empty() && name.bytes().all(is_token)

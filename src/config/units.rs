@@ -27,6 +27,18 @@ pub(super) fn duration(text: &str) -> Option<Span> {
     Some(Span::from_nanos((number * nanos).round() as u64))
 }
 
+/// `64KiB`, `1.5MiB`, `1GiB`, in bytes.
+pub(super) fn size(text: &str) -> Option<u64> {
+    let (number, unit) = split(text)?;
+    let bytes = match unit {
+        "KiB" => 1_024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        _ => return None,
+    };
+    Some((number * bytes).round() as u64)
+}
+
 /// The number is written as JSON writes one, without sign or exponent.
 fn split(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;

@@ -2,9 +2,11 @@
 
 use super::http::{Exchange, is_grpc};
 use super::root::{SharedPanel, log_events};
+use crate::breaker::State;
 use crate::classify::{Ending, Grpc};
 use crate::config::CircuitPolicy;
-use crate::fallback::{Reroute, Way};
+use crate::fallback::cache::Cause;
+use crate::fallback::{CacheRules, Reroute, Way};
 use crate::metrics::Metric;
 use crate::panel::{Admitted, Rejected, Ticket};
 use crate::reply::{self, Reply};
@@ -34,12 +36,18 @@ impl Exchange {
                     return None;
                 }
                 // What is no gRPC cannot answer it.
+                Way::Cache(rules) if !is_grpc => {
+                    let why = (Cause::CircuitOpen, state, details);
+                    if let Some(reply) = self.cached(panel, rules, circuit, why) {
+                        return Some(reply);
+                    }
+                }
                 Way::Respond(respond) if !is_grpc => {
                     self.host.set_filter_state("fallback:respond");
                     panel.borrow().count(circuit, Metric::FallbackRespond);
                     return Some(respond.reply(state, details));
                 }
-                Way::Reroute(_) | Way::Respond(_) => {}
+                Way::Cache(_) | Way::Reroute(_) | Way::Respond(_) => {}
             }
         }
         self.host.set_filter_state("rejected");
@@ -75,10 +83,8 @@ impl Exchange {
         ticket: &Ticket,
         policy: &CircuitPolicy,
     ) -> Option<Reply> {
-        let respond = policy.fallback.iter().find_map(|fallback| match &fallback.way {
-            Way::Respond(respond) if fallback.when.failed => Some(respond),
-            Way::Respond(_) | Way::Reroute(_) => None,
-        })?;
+        let mut chain = policy.fallback.iter().filter(|fallback| fallback.when.failed).peekable();
+        chain.peek()?;
         if self.is_grpc {
             return None;
         }
@@ -87,13 +93,41 @@ impl Exchange {
             return None;
         }
         let (circuit, state) = panel.borrow().circuit_of(ticket)?;
+        let reply = chain.find_map(|fallback| match &fallback.way {
+            Way::Cache(rules) => {
+                self.cached(panel, rules, &circuit, (Cause::UpstreamFailed, state, FAILED))
+            }
+            Way::Respond(respond) => {
+                self.host.set_filter_state("fallback:respond");
+                panel.borrow().count(&circuit, Metric::FallbackRespond);
+                Some(respond.reply(state, FAILED))
+            }
+            Way::Reroute(_) => None,
+        })?;
         // In the log the response is our reply: what the verdict needs is kept.
         let retry_after = self.retry_after(&details, policy);
         self.replaced = Some(Replaced { details, retry_after });
         self.is_complete = true;
-        self.host.set_filter_state("fallback:respond");
-        panel.borrow().count(&circuit, Metric::FallbackRespond);
-        Some(respond.reply(state, FAILED))
+        Some(reply)
+    }
+
+    fn cached(
+        &self,
+        panel: &SharedPanel,
+        rules: &CacheRules,
+        circuit: &str,
+        why: (Cause, State, &'static str),
+    ) -> Option<Reply> {
+        let reply = self.kept_reply(panel, rules, circuit, why);
+        let metric = match reply {
+            Some(_) => {
+                self.host.set_filter_state("fallback:cache");
+                Metric::FallbackCacheHit
+            }
+            None => Metric::FallbackCacheMiss,
+        };
+        panel.borrow().count(circuit, metric);
+        reply
     }
 
     fn has_failed(&self, details: &str, policy: &CircuitPolicy) -> bool {

@@ -6,6 +6,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::fall_back::Replaced;
+use super::keep::Keeping;
 use super::root::{SharedPanel, log_events};
 use crate::breaker::Pace;
 use crate::classify::{self, CLIENT_HEADERS, ClientDeadlines, GRPC_HEADER, GrpcStatus};
@@ -37,6 +38,8 @@ pub(super) struct Exchange {
     pub(super) grpc_status: Option<GrpcStatus>,
     pub(super) is_complete: bool,
     pub(super) replaced: Option<Replaced>,
+    /// What is being kept of the exchange for the cache.
+    pub(super) keeping: Option<Box<Keeping>>,
 }
 
 impl Exchange {
@@ -55,6 +58,7 @@ impl Exchange {
             grpc_status: None,
             is_complete: false,
             replaced: None,
+            keeping: None,
         }
     }
 
@@ -85,6 +89,7 @@ impl Exchange {
     pub(super) fn pass(&mut self, panel: &SharedPanel, ticket: Ticket, policy: Rc<CircuitPolicy>) {
         self.note_protocol(panel, &ticket);
         self.note_deadlines(panel, &ticket);
+        self.keep_request(panel, &ticket, &policy);
         if self.is_sent {
             self.await_headers(panel, &ticket, &policy);
         }
@@ -160,7 +165,11 @@ impl Exchange {
             let served_by = self.host.cluster_name();
             panel.borrow_mut().headers_arrived(ticket, served_by.as_deref());
         }
-        self.fail_over(panel, ticket, policy)
+        let reply = self.fail_over(panel, ticket, policy);
+        if reply.is_none() {
+            self.keep_headers(panel, policy);
+        }
+        reply
     }
 
     fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
@@ -228,8 +237,9 @@ impl HttpContext for Exchange {
         }
     }
 
-    fn on_http_response_body(&mut self, _: usize, end_of_stream: bool) -> Action {
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         self.is_complete |= end_of_stream;
+        self.keep_chunk(size);
         Action::Continue
     }
 

@@ -16,6 +16,7 @@ impl Exchange {
     pub(super) fn settle(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
         let rules = &policy.classify;
         let grpc = self.grpc(panel, ticket);
+        self.keep_all(panel);
         if !ticket.is_probe() && rules.is_plain_success(self.status, grpc, self.is_complete) {
             return self.settle_plainly(panel, ticket, policy);
         }

@@ -39,6 +39,7 @@ host_functions! { "env":
     fn proxy_get_header_map_value(
         map: u32, key: *const u8, key_size: usize, value: *mut *mut u8, size: *mut usize,
     );
+    fn proxy_get_header_map_pairs(map: u32, value: *mut *mut u8, size: *mut usize);
     fn proxy_replace_header_map_value(
         map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize,
     );
@@ -84,8 +85,13 @@ pub(super) enum Map {
     ResponseTrailers = 3,
 }
 
-/// The plugin's configuration, by the ABI's number of its buffer.
-const PLUGIN_CONFIGURATION: u32 = 7;
+/// Buffers, by the ABI's numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Buffer {
+    RequestBody = 0,
+    ResponseBody = 1,
+    PluginConfiguration = 7,
+}
 /// The clock that only ever goes forward, by WASI's number.
 const MONOTONIC: u32 = 1;
 
@@ -131,10 +137,18 @@ pub(super) fn call_foreign_function(name: &str) -> Result<Option<Vec<u8>>, HostE
     })
 }
 
-pub(super) fn get_configuration(size: usize) -> Result<Option<Vec<u8>>, HostError> {
+/// All headers of a map, serialised as the ABI has them.
+pub(super) fn get_headers(map: Map) -> Result<Option<Vec<u8>>, HostError> {
+    receive(|value, size| {
+        // SAFETY: as above.
+        unsafe { proxy_get_header_map_pairs(map as u32, value, size) }
+    })
+}
+
+pub(super) fn get_buffer(buffer: Buffer, size: usize) -> Result<Option<Vec<u8>>, HostError> {
     receive(|value, actual| {
         // SAFETY: as above.
-        unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, size, value, actual) }
+        unsafe { proxy_get_buffer_bytes(buffer as u32, 0, size, value, actual) }
     })
 }
 

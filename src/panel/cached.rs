@@ -1,0 +1,80 @@
+//! The cached replies of this namespace, as this worker stores and finds them.
+
+use super::{Host, Panel};
+use crate::config::Config;
+use crate::fallback::cache::{Entry, Key, Slots};
+use crate::store::{SharedData, Store};
+use crate::time::{Span, Timestamp};
+
+/// Keys whose last storing is remembered. Where two share a place the later is remembered, and the
+/// other may be stored again too early: no more than that.
+const REMEMBERED: usize = 1_024;
+
+#[derive(Debug)]
+pub(super) struct Cached {
+    slots: Slots,
+    /// What copies in flight may take together.
+    most_in_flight: usize,
+    in_flight: usize,
+    /// By hash: when a key was last stored by this worker.
+    stored: Vec<(u64, Timestamp)>,
+}
+
+impl Cached {
+    /// `None` where no circuit answers from the cache.
+    pub(super) fn of(prefix: &str, config: &Config) -> Option<Self> {
+        let bytes = usize::try_from(config.cache_bytes).unwrap_or(usize::MAX);
+        config.has_cache().then(|| Self {
+            slots: Slots::new(prefix, bytes),
+            most_in_flight: bytes / 8,
+            in_flight: 0,
+            stored: vec![(0, Timestamp::ZERO); REMEMBERED],
+        })
+    }
+
+    pub(super) fn adopt<S: SharedData>(&self, store: &Store<S>) {
+        self.slots.adopt(store);
+    }
+}
+
+impl<H: Host> Panel<H> {
+    /// Whether it is time to store this key again.
+    pub fn is_cache_due(&self, hash: u64, refresh_after: Span) -> bool {
+        let Some(cached) = &self.cached else { return false };
+        let place = (hash % REMEMBERED as u64) as usize;
+        cached
+            .stored
+            .get(place)
+            .is_none_or(|(of, at)| *of != hash || self.clock.latest().since(*at) >= refresh_after)
+    }
+
+    /// Takes room for a copy in flight, if there is some.
+    pub fn take_cache_room(&mut self, bytes: usize) -> bool {
+        let Some(cached) = &mut self.cached else { return false };
+        let taken = cached.in_flight.saturating_add(bytes);
+        if taken > cached.most_in_flight {
+            return false;
+        }
+        cached.in_flight = taken;
+        true
+    }
+
+    pub fn give_cache_room(&mut self, bytes: usize) {
+        if let Some(cached) = &mut self.cached {
+            cached.in_flight = cached.in_flight.saturating_sub(bytes);
+        }
+    }
+
+    pub fn store_reply(&mut self, key: &Key, entry: &Entry) {
+        let Some(cached) = &mut self.cached else { return };
+        let is_stored = cached.slots.put(&self.store, key, entry);
+        let place = (key.hash % REMEMBERED as u64) as usize;
+        if is_stored && let Some(stored) = cached.stored.get_mut(place) {
+            *stored = (key.hash, self.clock.latest());
+        }
+    }
+
+    pub fn find_reply(&self, key: &Key, is_it: impl Fn(&Entry) -> bool) -> Option<Entry> {
+        self.cached.as_ref()?.slots.find(&self.store, key, is_it)
+    }
+}
