@@ -49,6 +49,7 @@ mod replies;
 mod slow;
 mod states;
 mod status;
+mod strangers;
 mod telling;
 mod thresholds;
 mod time;

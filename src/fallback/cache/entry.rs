@@ -115,6 +115,7 @@ fn put_terms(to: &mut Vec<u8>, terms: &Terms) {
         put_u64(to, span.unwrap_or_default().as_nanos());
     }
     to.push(u8::from(terms.never_stale));
+    to.push(u8::from(terms.is_public));
     put_u64(to, terms.initial_age.as_nanos());
     put_bytes(to, &terms.vary.names);
     to.extend_from_slice(&terms.vary.values);
@@ -124,14 +125,19 @@ fn take_terms(from: &mut &[u8]) -> Option<Terms> {
     Some(Terms {
         lifetime: take_option(from)?,
         stale_if_error: take_option(from)?,
-        never_stale: match take(from)? {
-            [0] => false,
-            [1] => true,
-            _ => return None,
-        },
+        never_stale: take_flag(from)?,
+        is_public: take_flag(from)?,
         initial_age: take_span(from)?,
         vary: Vary { names: take_bytes(from)?, values: take(from)? },
     })
+}
+
+fn take_flag(from: &mut &[u8]) -> Option<bool> {
+    match take(from)? {
+        [0] => Some(false),
+        [1] => Some(true),
+        _ => None,
+    }
 }
 
 fn take_option(from: &mut &[u8]) -> Option<Option<Span>> {
@@ -198,11 +204,12 @@ mod tests {
 
     fn terms() -> impl Strategy<Value = Terms> {
         let vary = (bytes(9), any::<[u8; 32]>());
-        (span(), span(), any::<bool>(), any::<u64>(), vary).prop_map(
-            |(lifetime, stale_if_error, never_stale, age, (names, values))| Terms {
+        (span(), span(), any::<[bool; 2]>(), any::<u64>(), vary).prop_map(
+            |(lifetime, stale_if_error, [never_stale, is_public], age, (names, values))| Terms {
                 lifetime,
                 stale_if_error,
                 never_stale,
+                is_public,
                 initial_age: Span::from_nanos(age),
                 vary: Vary { names, values },
             },

@@ -1,7 +1,7 @@
 //! Whether a stored response may answer a request (RFC 9111, 4; RFC 5861, 4).
 
 use super::coding::accepts;
-use super::storability::Terms;
+use super::storability::{Terms, is_personal};
 use super::{CacheRules, Headers};
 use crate::time::Span;
 
@@ -26,6 +26,8 @@ pub fn may_serve(
     let age = terms.initial_age + resident;
     if resident >= rules.max_age
         || terms.oldest().is_some_and(|oldest| age >= oldest)
+        // What was said to nobody in particular may not be meant for this one.
+        || (is_personal(rules, request) && !terms.is_public)
         || !terms.vary.matches(request)
         || !accepts(request, stored)
     {
@@ -104,6 +106,15 @@ mod tests {
         assert_eq!(served(&terms, 7), Some((7, -7)));
         let soon = may_serve(&rules(), &terms, &[], &request(&[]), Span::from_millis(1));
         assert_eq!(soon, Some(Served { age: 0, ttl: -1 }));
+    }
+
+    #[test]
+    fn what_was_said_to_nobody_in_particular_is_not_said_to_a_user_unless_it_is_public() {
+        let user = request(&[("authorization", "anna")]);
+        let is_served =
+            |terms: &Terms| may_serve(&rules(), terms, &[], &user, Span::ZERO).is_some();
+        assert!(!is_served(&terms(&[])));
+        assert!(is_served(&terms(&[("cache-control", "public")])));
     }
 
     #[test]

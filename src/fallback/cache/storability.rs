@@ -28,6 +28,8 @@ pub struct Terms {
     pub stale_if_error: Option<Span>,
     /// Served while it is fresh, and no longer.
     pub never_stale: bool,
+    /// Whether it is for anybody, whoever asked.
+    pub is_public: bool,
     /// How old it was when it came.
     pub initial_age: Span,
     pub vary: Vary,
@@ -52,7 +54,7 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
     let status = status(response).filter(|status| rules.statuses.contains(status))?;
     if !is_stored(rules, only(request, b":method")?)
         || has(response, b"set-cookie")
-        || is_personal(rules, request, &directives)
+        || (is_personal(rules, request) && !is_public(&directives))
     {
         return None;
     }
@@ -60,6 +62,7 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
         lifetime: None,
         stale_if_error: None,
         never_stale: false,
+        is_public: is_public(&directives),
         initial_age: initial_age(response, wall, delay),
         vary: Vary::new(request, response)?,
     };
@@ -82,12 +85,15 @@ fn status(response: &Headers) -> Option<u16> {
     (status >= 200 && !matches!(status, 206 | 304)).then_some(status)
 }
 
-/// Stricter than RFC 9111, 3.5, which takes `must-revalidate` and `s-maxage` for `public`: they say
-/// how long a response holds, and many servers send them with a user's own.
-fn is_personal(rules: &CacheRules, request: &Headers, directives: &Directives) -> bool {
-    if directives.public && !directives.private && !directives.no_store {
-        return false;
-    }
+/// Whether it is for anybody. Stricter than RFC 9111, 3.5, which takes `must-revalidate` and
+/// `s-maxage` for `public`: they say how long a response holds, and many servers send them with a
+/// user's own.
+const fn is_public(directives: &Directives) -> bool {
+    directives.public && !directives.private && !directives.no_store
+}
+
+/// Whether a request says who asks, by what is not in its key.
+pub(super) fn is_personal(rules: &CacheRules, request: &Headers) -> bool {
     let is_open = |name: &str| {
         has(request, name.as_bytes())
             && !(rules.per_authorization && name == "authorization")
