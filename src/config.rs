@@ -93,6 +93,12 @@ impl Config {
         self.names.policies().any(|policy| policy.cache().is_some())
     }
 
+    /// Whether any of them tells requests apart by their bodies.
+    pub fn reads_bodies(&self) -> bool {
+        let mut caches = self.names.policies().filter_map(|policy| policy.cache());
+        caches.any(|rules| rules.request_body)
+    }
+
     /// The mode of circuits that no entry says otherwise of.
     pub fn mode(&self) -> Mode {
         self.names.defaults().mode

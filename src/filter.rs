@@ -5,5 +5,7 @@ mod http;
 mod keep;
 mod root;
 mod settle;
+mod wait;
+mod waiting_room;
 
 pub use root::Root;

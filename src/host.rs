@@ -6,7 +6,7 @@ mod raw;
 use log::LevelFilter;
 use proxy_wasm::types::LogLevel;
 
-use self::raw::{Buffer, Map};
+use self::raw::{Buffer, Map, Stream};
 use crate::clock::Clock;
 use crate::metrics::{Counters, Kind, MetricId};
 use crate::reply::Reply;
@@ -54,14 +54,15 @@ impl Host {
         pairs(raw::get_headers(Map::ResponseHeaders).ok().flatten().as_deref())
     }
 
-    /// The chunk of the request's body that is passing, `size` bytes long.
-    pub fn request_chunk(self, size: usize) -> Vec<u8> {
-        raw::get_buffer(Buffer::RequestBody, size).ok().flatten().unwrap_or_default()
+    /// Of the request's body, as much as there is of `size` bytes from `start` on: of the chunk
+    /// that is passing, or of all that has been held up.
+    pub fn request_body(self, start: usize, size: usize) -> Vec<u8> {
+        raw::get_buffer(Buffer::RequestBody, start, size).ok().flatten().unwrap_or_default()
     }
 
     /// The chunk of the response's body that is passing, `size` bytes long.
     pub fn response_chunk(self, size: usize) -> Vec<u8> {
-        raw::get_buffer(Buffer::ResponseBody, size).ok().flatten().unwrap_or_default()
+        raw::get_buffer(Buffer::ResponseBody, 0, size).ok().flatten().unwrap_or_default()
     }
 
     pub fn response_trailer(self, name: &str) -> Option<Vec<u8>> {
@@ -90,6 +91,17 @@ impl Host {
         headers.iter().all(set)
     }
 
+    /// From here on the calls of this callback are about another stream. `false` where it is gone.
+    pub fn turn_to(self, stream: u32) -> bool {
+        raw::set_effective_context(stream).is_ok()
+    }
+
+    /// Lets a request pass that was held up.
+    pub fn resume_request(self) {
+        // Where the host refuses there is no request any more.
+        let _ = raw::continue_stream(Stream::Request);
+    }
+
     /// Answers the request. `false` where the host refused.
     pub fn send(self, reply: &Reply) -> bool {
         let headers = serialised(&reply.headers);
@@ -108,7 +120,7 @@ impl Host {
 impl Host {
     /// The configuration, `size` bytes long.
     pub fn configuration(self, size: usize) -> Vec<u8> {
-        raw::get_buffer(Buffer::PluginConfiguration, size).ok().flatten().unwrap_or_default()
+        raw::get_buffer(Buffer::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default()
     }
 
     pub fn tick_every(self, millis: u32) -> Result<(), HostError> {

@@ -8,7 +8,6 @@ import yaml
 
 ENVOY_DIRECTORY = pathlib.Path(__file__).parents[1]
 MODULE = ENVOY_DIRECTORY.parent / "dist" / "fusebox.wasm"
-SHIPPED = yaml.safe_load((ENVOY_DIRECTORY / "envoy.yaml").read_text())
 STATUS_PATH = "/-/circuit-breakers"
 
 STRING = "type.googleapis.com/google.protobuf.StringValue"
@@ -50,21 +49,33 @@ def route(cluster, timeout="10s", **action):
     return {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": timeout, **action}}
 
 
+def example(file, **upstreams):
+    """A shipped configuration as it is, but for free ports, the module's place and the clusters' upstreams."""
+    config = yaml.safe_load((ENVOY_DIRECTORY / file).read_text())
+    config["admin"]["address"] = free_port()
+    for listener in config["static_resources"]["listeners"]:
+        listener["address"] = free_port()
+        # Connections take turns on the workers, so that two of them are on two.
+        listener["connection_balance_config"] = {"exact_balance": {}}
+    wasm(config)["vm_config"]["code"] = {"local": {"filename": str(MODULE)}}
+    clusters = config["static_resources"]["clusters"]
+    for each in clusters:
+        if each["name"] in upstreams:
+            each |= cluster(each["name"], upstreams[each["name"]])
+    return config
+
+
 def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), timeout="10s"):
-    """The shipped configuration with these clusters, each under its name as host, the first under any other host too.
+    """`envoy.yaml` with these clusters, each under its name as host, the first under any other host too.
 
     `plugin` is a dict (sent as JSON text), a ready Any (a dict with "@type"), or None. `earlier_filters` come before
     fusebox, `later_filters` after it.
     """
-    config = copy.deepcopy(SHIPPED)
-    config["admin"]["address"] = free_port()
+    config = example("envoy.yaml")
     config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
     config["static_resources"]["clusters"] = list(clusters)
     for listener in config["static_resources"]["listeners"]:
-        listener["address"] = free_port()
         listener["stat_prefix"] = listener["name"]
-        # Connections take turns on the workers, so that two of them are on two.
-        listener["connection_balance_config"] = {"exact_balance": {}}
 
     manager = connection_manager(config, "proxy")
     manager["route_config"]["virtual_hosts"] = [
@@ -77,8 +88,6 @@ def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), 
     ]
     manager["http_filters"][:0] = earlier_filters
     manager["http_filters"][-1:-1] = later_filters
-    fusebox = wasm(config)
-    fusebox["vm_config"]["code"] = {"local": {"filename": str(MODULE)}}
     set_plugin(config, plugin)
     return config
 
@@ -119,3 +128,10 @@ def add_listener(config, name, plugin):
     [proxy] = [each for each in listeners if each["name"] == "proxy"]
     listeners.append(copy.deepcopy(proxy) | {"name": name, "stat_prefix": name})
     set_plugin(config, plugin, name)
+
+
+def add_route_by_filter_state(config, circuit):
+    """Where a request goes that fusebox sends to this circuit."""
+    match = {"filter_state": [{"key": "wasm.circuit_breaker_route", "string_match": {"exact": circuit}}]}
+    for host in connection_manager(config, "proxy")["route_config"]["virtual_hosts"]:
+        host["routes"].insert(0, {"match": {"prefix": "/", **match}, "route": {"cluster": circuit}})

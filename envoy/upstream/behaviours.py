@@ -1,6 +1,7 @@
 """What the server can be told to do: `name/argument`, as a behaviour for all requests or as the path of one."""
 
 import asyncio
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 from h2.errors import ErrorCodes
@@ -16,6 +17,21 @@ async def status(exchange, upstream, headers, code="200"):
 async def echo(exchange, upstream, headers):
     """The request's head as the body."""
     exchange.respond(200, headers, exchange.head)
+
+
+async def repeat(exchange, upstream, headers):
+    """The request's body as the body."""
+    exchange.respond(200, headers, exchange.body)
+
+
+async def assistant(exchange, upstream, headers, token="secret"):
+    """Takes its time to answer the question in the request's body, if the proxy's own token comes with it."""
+    if f"\r\nauthorization: Bearer {token}\r\n".encode() not in exchange.head + b"\r\n":
+        return await status(exchange, upstream, headers, "401")
+    await asyncio.sleep(0.2)
+    answer = f"All there is to say about: {json.loads(exchange.body)['query']}"
+    body = {"answer": answer, "metadata": {"from_fallback": False, "fallback_source": None}}
+    exchange.respond(200, [("content-type", "application/json"), *headers], json.dumps(body).encode())
 
 
 async def delay(exchange, upstream, headers, seconds, *behaviour):
@@ -90,7 +106,7 @@ async def do(behaviour, exchange, upstream, headers):
 
 
 HERE = (
-    *(status, echo, delay, hold, hang, reset, close, garbage, refuse_stream, large_headers),
+    *(status, echo, repeat, assistant, delay, hold, hang, reset, close, garbage, refuse_stream, large_headers),
     *(early_hints, early, upgrade, first),
 )
 BEHAVIOURS = {each.__name__.replace("_", "-"): each for each in (*HERE, *pieces.BEHAVIOURS)}

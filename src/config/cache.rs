@@ -48,11 +48,7 @@ pub(super) fn read(at: &Node<'_>) -> Result<CacheRules, ConfigError> {
         "obey_cache_control",
         "annotate_json",
     ])?;
-    let takes_body = request_body.or(Some(false), Node::flag)?;
-    if takes_body {
-        return Err(request_body.refused("true is not supported yet, expected false"));
-    }
-    let request_body = takes_body;
+    let request_body = request_body.or(Some(false), Node::flag)?;
     let methods = methods.or(owned(&["GET", "HEAD"]), read_methods)?;
     if methods.iter().any(|method| method == "POST") && !request_body {
         return Err(at.refused(
@@ -201,6 +197,12 @@ mod tests {
             ": methods has POST, expected \"request_body\": true with it: two requests that differ \
              in their bodies are two",
         );
+    }
+
+    #[test]
+    fn a_post_is_stored_where_its_body_is_in_the_key() {
+        let rules = rules(r#"{"methods": ["POST"], "request_body": true}"#);
+        assert!(rules.request_body && rules.methods == ["POST"]);
     }
 
     #[test]

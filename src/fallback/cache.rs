@@ -1,6 +1,7 @@
 //! The last good response, kept while traffic flows and served while the circuit is open.
 
 mod annotate;
+mod asked;
 mod budget;
 mod coding;
 mod digest;
@@ -20,10 +21,10 @@ mod tags;
 mod vary;
 
 pub use annotate::annotate;
-pub use digest::{Digest, digest};
+pub use asked::Asked;
 pub use entry::Entry;
 pub use geometry::MIN_BYTES;
-pub use key::{Draft, Key};
+pub use key::Key;
 pub use replay::{Cause, added, drop_digests, kept};
 pub use serving::{Served, may_serve};
 pub use slots::Slots;

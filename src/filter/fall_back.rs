@@ -1,12 +1,14 @@
 //! A better answer than a rejection or a failure, where the policy has one.
 
-use super::http::{Exchange, is_grpc};
+use super::http::{Exchange, Step, is_grpc};
+use super::keep::kept_reply;
 use super::root::{SharedPanel, log_events};
+use super::wait::Waiting;
 use crate::breaker::State;
 use crate::classify::{Ending, Grpc};
 use crate::config::CircuitPolicy;
-use crate::fallback::cache::Cause;
-use crate::fallback::{CacheRules, Reroute, Way};
+use crate::fallback::cache::{Asked, Cause};
+use crate::fallback::{CacheRules, Reroute, Respond, Way};
 use crate::metrics::Metric;
 use crate::panel::{Admitted, Rejected, Ticket};
 use crate::reply::{self, Reply};
@@ -23,39 +25,71 @@ pub(super) struct Replaced {
 const FAILED: &str = "circuit_breaker_upstream_failed";
 
 impl Exchange {
-    /// The request was rejected: the reply, or none where another cluster takes it.
-    pub(super) fn fall_back(&mut self, panel: &SharedPanel, rejected: &Rejected) -> Option<Reply> {
-        let Rejected { circuit, policy, rejection } = rejected;
+    /// The request was rejected: what becomes of it, by the chain from the link of this number on.
+    pub(super) fn fall_back(
+        &mut self,
+        panel: &SharedPanel,
+        rejected: Rejected,
+        first: usize,
+    ) -> Step {
         let is_grpc = self.is_grpc_request();
-        let (state, details) = reply::told(rejection.reason);
-        for fallback in policy.fallback.iter().filter(|fallback| fallback.when.rejected) {
+        let (state, details) = reply::told(rejected.rejection.reason);
+        let circuit = &rejected.circuit;
+        for (link, fallback) in rejected.policy.fallback.iter().enumerate().skip(first) {
             match &fallback.way {
+                _ if !fallback.when.rejected => {}
                 Way::Reroute(reroute) if self.reroute(panel, reroute) => {
                     self.host.set_filter_state("fallback:reroute");
                     panel.borrow().count(circuit, Metric::FallbackReroute);
-                    return None;
+                    return Step::Pass;
                 }
                 // What is no gRPC cannot answer it.
                 Way::Cache(rules) if !is_grpc => {
+                    let request = self.host.request_headers();
+                    let asked = Asked::new(rules, circuit, request, self.is_sent);
+                    let asked = match asked {
+                        Some(asked) if asked.awaits_body() => {
+                            let wait = (asked, rules.body_wait);
+                            return self.wait(panel, rejected, link, wait);
+                        }
+                        asked => asked,
+                    };
                     let why = (Cause::CircuitOpen, state, details);
-                    if let Some(reply) = self.cached(panel, rules, circuit, why) {
-                        return Some(reply);
+                    if let Some(reply) = self.cached(panel, circuit, rules, asked.as_ref(), why) {
+                        return Step::Answer(reply);
                     }
                 }
                 Way::Respond(respond) if !is_grpc => {
-                    self.host.set_filter_state("fallback:respond");
-                    panel.borrow().count(circuit, Metric::FallbackRespond);
-                    return Some(respond.reply(state, details));
+                    return Step::Answer(self.respond(panel, circuit, respond, (state, details)));
                 }
                 Way::Cache(_) | Way::Reroute(_) | Way::Respond(_) => {}
             }
         }
         self.host.set_filter_state("rejected");
-        Some(reply::reject(circuit, &policy.reject, rejection, is_grpc))
+        Step::Answer(reply::reject(circuit, &rejected.policy.reject, &rejected.rejection, is_grpc))
+    }
+
+    /// Goes on where the chain waited for the request's body, with or without that.
+    pub(super) fn resume(&mut self, panel: &SharedPanel, waiting: Waiting) -> Step {
+        let Waiting { rejected, link, asked, .. } = waiting;
+        let (state, details) = reply::told(rejected.rejection.reason);
+        let why = (Cause::CircuitOpen, state, details);
+        let reply = rejected
+            .policy
+            .cache()
+            .and_then(|rules| self.cached(panel, &rejected.circuit, rules, Some(&asked), why));
+        match reply {
+            Some(reply) => Step::Answer(reply),
+            None => self.fall_back(panel, rejected, link.saturating_add(1)),
+        }
     }
 
     /// Whether another circuit's cluster takes the request.
     fn reroute(&mut self, panel: &SharedPanel, reroute: &Reroute) -> bool {
+        // Once there is a response it is too late.
+        if self.status.is_some() {
+            return false;
+        }
         let method = || self.host.request_header(":method");
         let admitted = panel.borrow_mut().admit(reroute.circuit.as_bytes(), self.is_sent, method);
         log_events(panel);
@@ -95,13 +129,10 @@ impl Exchange {
         let (circuit, state) = panel.borrow().circuit_of(ticket)?;
         let reply = chain.find_map(|fallback| match &fallback.way {
             Way::Cache(rules) => {
-                self.cached(panel, rules, &circuit, (Cause::UpstreamFailed, state, FAILED))
+                let why = (Cause::UpstreamFailed, state, FAILED);
+                self.cached(panel, &circuit, rules, self.asked(), why)
             }
-            Way::Respond(respond) => {
-                self.host.set_filter_state("fallback:respond");
-                panel.borrow().count(&circuit, Metric::FallbackRespond);
-                Some(respond.reply(state, FAILED))
-            }
+            Way::Respond(respond) => Some(self.respond(panel, &circuit, respond, (state, FAILED))),
             Way::Reroute(_) => None,
         })?;
         // In the log the response is our reply: what the verdict needs is kept.
@@ -111,14 +142,27 @@ impl Exchange {
         Some(reply)
     }
 
+    fn respond(
+        &self,
+        panel: &SharedPanel,
+        circuit: &str,
+        respond: &Respond,
+        (state, details): (State, &'static str),
+    ) -> Reply {
+        self.host.set_filter_state("fallback:respond");
+        panel.borrow().count(circuit, Metric::FallbackRespond);
+        respond.reply(state, details)
+    }
+
     fn cached(
         &self,
         panel: &SharedPanel,
-        rules: &CacheRules,
         circuit: &str,
+        rules: &CacheRules,
+        asked: Option<&Asked>,
         why: (Cause, State, &'static str),
     ) -> Option<Reply> {
-        let reply = self.kept_reply(panel, rules, circuit, why);
+        let reply = asked.and_then(|asked| kept_reply(panel, rules, asked, why));
         let metric = match reply {
             Some(_) => {
                 self.host.set_filter_state("fallback:cache");

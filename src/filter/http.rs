@@ -8,6 +8,7 @@ use proxy_wasm::types::Action;
 use super::fall_back::Replaced;
 use super::keep::Keeping;
 use super::root::{SharedPanel, log_events};
+use super::wait::Waiting;
 use crate::breaker::Pace;
 use crate::classify::{self, CLIENT_HEADERS, ClientDeadlines, GRPC_HEADER, GrpcStatus};
 use crate::config::CircuitPolicy;
@@ -17,10 +18,19 @@ use crate::reply::Reply;
 use crate::status::{self, Asked};
 use crate::time::Timestamp;
 
+/// What is to be done with a request.
+#[derive(Debug)]
+pub(super) enum Step {
+    Pass,
+    Answer(Reply),
+    /// It is held until its body is there.
+    Wait,
+}
+
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) host: Host,
-    panel: Option<SharedPanel>,
+    pub(super) panel: Option<SharedPanel>,
     /// What there is to settle: none before the request, for a request without a circuit, and for
     /// one that we answered ourselves.
     guarded: Option<(Ticket, Rc<CircuitPolicy>)>,
@@ -40,6 +50,8 @@ pub(super) struct Exchange {
     pub(super) replaced: Option<Replaced>,
     /// What is being kept of the exchange for the cache.
     pub(super) keeping: Option<Box<Keeping>>,
+    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) has_waited: bool,
 }
 
 impl Exchange {
@@ -59,29 +71,40 @@ impl Exchange {
             is_complete: false,
             replaced: None,
             keeping: None,
+            waiting: None,
+            has_waited: false,
         }
     }
 
-    fn begin(&mut self, panel: &SharedPanel) -> Option<Reply> {
+    fn begin(&mut self, panel: &SharedPanel) -> Step {
         if let Some(reply) = self.ask_status(panel, true) {
-            return Some(reply);
+            return Step::Answer(reply);
         }
         let Some(cluster) = self.host.cluster_name() else {
-            return self.ask_status(panel, false);
+            return self.ask_status(panel, false).map_or(Step::Pass, Step::Answer);
         };
         let method = || self.host.request_header(":method");
         let admitted = panel.borrow_mut().admit(&cluster, self.is_sent, method);
         log_events(panel);
         match admitted {
-            Admitted::Unguarded => None,
+            Admitted::Unguarded => Step::Pass,
             Admitted::Passed(ticket, policy) => {
                 if ticket.is_probe() {
                     self.host.set_filter_state("probe");
                 }
                 self.pass(panel, ticket, policy);
-                None
+                Step::Pass
             }
-            Admitted::Rejected(rejected) => self.fall_back(panel, &rejected),
+            Admitted::Rejected(rejected) => self.fall_back(panel, rejected, 0),
+        }
+    }
+
+    pub(super) fn take(&self, step: Step) -> Action {
+        match step {
+            Step::Wait => Action::Pause,
+            Step::Answer(reply) if self.host.send(&reply) => Action::Pause,
+            // Where the host refuses to send the reply the request must not hang: it passes.
+            Step::Answer(_) | Step::Pass => Action::Continue,
         }
     }
 
@@ -132,6 +155,7 @@ impl Exchange {
             return;
         }
         self.is_sent = true;
+        self.request_kept();
         let (Some(panel), Some((ticket, policy))) = (self.panel.clone(), self.guarded.clone())
         else {
             return;
@@ -204,26 +228,27 @@ impl HttpContext for Exchange {
             return Action::Continue;
         };
         self.is_sent = end_of_stream;
-        match self.begin(&panel) {
-            Some(reply) if self.host.send(&reply) => Action::Pause,
-            // Where the host refuses to send the reply the request must not hang: it passes.
-            _ => Action::Continue,
-        }
+        let step = self.begin(&panel);
+        self.take(step)
     }
 
-    fn on_http_request_body(&mut self, _: usize, end_of_stream: bool) -> Action {
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.keep_request_chunk(size);
         if end_of_stream {
             self.request_sent();
         }
-        Action::Continue
+        self.body_held(size)
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         self.request_sent();
-        Action::Continue
+        self.body_held(0)
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if let Some(waiting) = self.waiting.take() {
+            return self.wait_cut_short(*waiting);
+        }
         let (Some(panel), Some(guarded)) = (self.panel.clone(), self.guarded.clone()) else {
             return Action::Continue;
         };

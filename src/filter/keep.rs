@@ -7,7 +7,7 @@ use crate::classify::VIA_UPSTREAM;
 use crate::config::CircuitPolicy;
 use crate::fallback::CacheRules;
 use crate::fallback::cache::{
-    self, Cause, Draft, Entry, Key, Terms, added, annotate, drop_digests, kept, may_serve,
+    self, Asked, Cause, Entry, Terms, added, annotate, drop_digests, kept, may_serve,
 };
 use crate::panel::Ticket;
 use crate::reply::{NO_GRPC_STATUS, Reply};
@@ -16,9 +16,8 @@ use crate::time::Timestamp;
 /// What is kept of an exchange.
 #[derive(Debug)]
 pub(super) struct Keeping {
-    key: Key,
     /// As the filter got it: later filters may rewrite it.
-    request: Vec<(Vec<u8>, Vec<u8>)>,
+    asked: Asked,
     asked_at: Timestamp,
     copy: Option<Copy>,
 }
@@ -42,14 +41,26 @@ impl Exchange {
         let Some(rules) = policy.cache().filter(|_| !self.is_grpc) else {
             return;
         };
-        let request = self.host.request_headers();
+        // What a request that has waited sent by then does not come again.
+        if self.has_waited {
+            return;
+        }
         let Some((circuit, _)) = panel.borrow().circuit_of(ticket) else {
             return;
         };
-        let draft = Draft::new(rules, &circuit, &request, !self.is_sent);
-        if let Some(key) = draft.and_then(|draft| draft.key(None)) {
+        let request = self.host.request_headers();
+        if let Some(asked) = Asked::new(rules, &circuit, request, self.is_sent) {
             let asked_at = panel.borrow().about_now();
-            self.keeping = Some(Box::new(Keeping { key, request, asked_at, copy: None }));
+            self.keeping = Some(Box::new(Keeping { asked, asked_at, copy: None }));
+        }
+    }
+
+    /// A chunk of the request's body, which may be part of the key.
+    pub(super) fn keep_request_chunk(&mut self, size: usize) {
+        if let Some(keeping) = &mut self.keeping
+            && keeping.asked.takes(size)
+        {
+            keeping.asked.add(&self.host.request_body(0, size));
         }
     }
 
@@ -58,8 +69,12 @@ impl Exchange {
         let (Some(rules), Some(keeping)) = (policy.cache(), &mut self.keeping) else {
             return;
         };
+        // An answer that came before the end of the request has no key, and is not for all of it.
         let is_wanted = self.status.is_some_and(|status| rules.statuses.contains(&status))
-            && panel.borrow().is_cache_due(keeping.key.hash, rules.refresh_after);
+            && keeping
+                .asked
+                .key()
+                .is_some_and(|key| panel.borrow().is_cache_due(key.hash, rules.refresh_after));
         if !is_wanted {
             self.keeping = None;
             return;
@@ -67,7 +82,7 @@ impl Exchange {
         let response = self.host.response_headers();
         let now = panel.borrow().about_now();
         let exchange = cache::Exchange {
-            request: &keeping.request,
+            request: &keeping.asked.headers,
             response: &response,
             wall: self.host.wall(),
             delay: now.since(keeping.asked_at),
@@ -110,64 +125,60 @@ impl Exchange {
             && entry.body.len() <= most
             && self.replaced.is_none()
             && self.host.code_details() == VIA_UPSTREAM
-            && let Some(keeping) = &self.keeping
+            && let Some(key) = self.keeping.as_ref().and_then(|keeping| keeping.asked.key())
         {
-            panel.store_reply(&keeping.key, &entry);
+            panel.store_reply(key, &entry);
         }
     }
 
-    /// The reply that was kept for a request like this.
-    pub(super) fn kept_reply(
-        &self,
-        panel: &SharedPanel,
-        rules: &CacheRules,
-        circuit: &str,
-        (cause, state, details): (Cause, State, &'static str),
-    ) -> Option<Reply> {
-        let found = match &self.keeping {
-            Some(keeping) => find(panel, rules, &keeping.key, &keeping.request),
-            None => {
-                let request = self.host.request_headers();
-                let key = Draft::new(rules, circuit, &request, !self.is_sent)?.key(None)?;
-                find(panel, rules, &key, &request)
-            }
-        };
-        let (entry, served) = found?;
-        let mut headers = entry.headers;
-        let body = match annotate(&headers, &entry.body, &rules.annotate_json) {
-            Some(annotated) => {
-                drop_digests(&mut headers);
-                annotated
-            }
-            None => entry.body,
-        };
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-        let mut headers: Vec<(String, String)> = headers
-            .into_iter()
-            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-            .collect();
-        let added = added(served, cause, state).into_iter();
-        headers.extend(added.map(|(name, value)| (name.to_owned(), value)));
-        Some(Reply { status: entry.status, details, headers, body, grpc_status: NO_GRPC_STATUS })
+    /// What the exchange asked for, where its response might be kept.
+    pub(super) fn asked(&self) -> Option<&Asked> {
+        Some(&self.keeping.as_ref()?.asked)
     }
+
+    /// All of the request has come.
+    pub(super) fn request_kept(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.asked.end();
+        }
+    }
+}
+
+/// The reply that was kept for a request like this.
+pub(super) fn kept_reply(
+    panel: &SharedPanel,
+    rules: &CacheRules,
+    asked: &Asked,
+    (cause, state, details): (Cause, State, &'static str),
+) -> Option<Reply> {
+    let (entry, served) = find(panel, rules, asked)?;
+    let mut headers = entry.headers;
+    let body = match annotate(&headers, &entry.body, &rules.annotate_json) {
+        Some(annotated) => {
+            drop_digests(&mut headers);
+            annotated
+        }
+        None => entry.body,
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let mut headers: Vec<(String, String)> =
+        headers.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    let added = added(served, cause, state).into_iter();
+    headers.extend(added.map(|(name, value)| (name.to_owned(), value)));
+    Some(Reply { status: entry.status, details, headers, body, grpc_status: NO_GRPC_STATUS })
 }
 
 fn entry(terms: Terms, status: u16, response: &cache::Headers, stored_at: Timestamp) -> Entry {
     Entry { terms, status, headers: kept(response), body: Vec::new(), stored_at }
 }
 
-fn find(
-    panel: &SharedPanel,
-    rules: &CacheRules,
-    key: &Key,
-    request: &cache::Headers,
-) -> Option<(Entry, cache::Served)> {
+fn find(panel: &SharedPanel, rules: &CacheRules, asked: &Asked) -> Option<(Entry, cache::Served)> {
     let panel = panel.borrow();
     let now = panel.now();
     let served = |entry: &Entry| {
-        may_serve(rules, &entry.terms, &entry.headers, request, now.since(entry.stored_at))
+        may_serve(rules, &entry.terms, &entry.headers, &asked.headers, now.since(entry.stored_at))
     };
-    let entry = panel.find_reply(key, |entry| served(entry).is_some())?;
+    let entry = panel.find_reply(asked.key()?, |entry| served(entry).is_some())?;
     let served = served(&entry)?;
     Some((entry, served))
 }

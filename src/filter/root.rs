@@ -7,6 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use super::http::Exchange;
+use super::waiting_room::{Reachable, SharedRoom, end_waits};
 use crate::config::{Config, ConfigError};
 use crate::host::Host;
 use crate::panel::Panel;
@@ -23,6 +24,8 @@ pub(super) type SharedPanel = Rc<RefCell<Panel<Host>>>;
 pub struct Root {
     host: Host,
     panel: Option<SharedPanel>,
+    /// Where requests may have to wait for their bodies.
+    room: Option<SharedRoom>,
     ticks: u32,
 }
 
@@ -38,6 +41,13 @@ impl Root {
             config.named().count(),
             config.mode().as_str(),
         );
+        self.room = config.reads_bodies().then(SharedRoom::default);
+        if self.room.is_some() {
+            log::info!(
+                "circuit breaker tells requests apart by their bodies, for which the plugin needs \
+                 allow_on_headers_stop_iteration: true"
+            );
+        }
         self.panel = Some(Rc::new(RefCell::new(Panel::new(self.host, config))));
         Ok(())
     }
@@ -64,12 +74,19 @@ impl RootContext for Root {
         }
         if let Some(panel) = &self.panel {
             panel.borrow_mut().sync();
+            if let Some(room) = &self.room {
+                end_waits(room, panel, self.host);
+            }
             log_events(panel);
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Exchange::new(self.host, self.panel.clone())))
+    fn create_http_context(&self, stream: u32) -> Option<Box<dyn HttpContext>> {
+        let exchange = Exchange::new(self.host, self.panel.clone());
+        Some(match &self.room {
+            Some(room) => Box::new(Reachable::new(stream, exchange, Rc::clone(room))),
+            None => Box::new(exchange),
+        })
     }
 
     fn get_type(&self) -> Option<ContextType> {

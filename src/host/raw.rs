@@ -51,6 +51,8 @@ host_functions! { "env":
     fn proxy_get_buffer_bytes(
         buffer: u32, start: usize, most: usize, value: *mut *mut u8, size: *mut usize,
     );
+    fn proxy_set_effective_context(context: u32);
+    fn proxy_continue_stream(stream: u32);
     fn proxy_get_shared_data(
         key: *const u8, key_size: usize, value: *mut *mut u8, size: *mut usize, cas: *mut u32,
     );
@@ -92,6 +94,13 @@ pub(super) enum Buffer {
     ResponseBody = 1,
     PluginConfiguration = 7,
 }
+
+/// Directions of a stream, by the ABI's numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    Request = 0,
+}
+
 /// The clock that only ever goes forward, by WASI's number.
 const MONOTONIC: u32 = 1;
 
@@ -145,10 +154,14 @@ pub(super) fn get_headers(map: Map) -> Result<Option<Vec<u8>>, HostError> {
     })
 }
 
-pub(super) fn get_buffer(buffer: Buffer, size: usize) -> Result<Option<Vec<u8>>, HostError> {
+pub(super) fn get_buffer(
+    buffer: Buffer,
+    start: usize,
+    size: usize,
+) -> Result<Option<Vec<u8>>, HostError> {
     receive(|value, actual| {
         // SAFETY: as above.
-        unsafe { proxy_get_buffer_bytes(buffer as u32, 0, size, value, actual) }
+        unsafe { proxy_get_buffer_bytes(buffer as u32, start, size, value, actual) }
     })
 }
 
@@ -195,6 +208,16 @@ pub(super) fn send_local_response(
             grpc_status,
         )
     })
+}
+
+pub(super) fn set_effective_context(context: u32) -> Result<(), HostError> {
+    // SAFETY: no pointers.
+    check(unsafe { proxy_set_effective_context(context) })
+}
+
+pub(super) fn continue_stream(stream: Stream) -> Result<(), HostError> {
+    // SAFETY: no pointers.
+    check(unsafe { proxy_continue_stream(stream as u32) })
 }
 
 pub(super) fn monotonic_time() -> Result<u64, HostError> {

@@ -33,6 +33,7 @@ mod harness;
 
 mod bad_input;
 mod blame;
+mod bodies;
 mod caching;
 mod capacity;
 mod configuration;

@@ -17,6 +17,9 @@ const LONGEST: usize = 8 << 10;
 const TELLING: [&str; 5] =
     ["range", "x-forwarded-host", "x-original-url", "x-rewrite-url", "x-http-method-override"];
 
+/// What the bytes of a body mean (RFC 9110, 8.3 and 8.4).
+const MEANING: [&[u8]; 2] = [b"content-type", b"content-encoding"];
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub bytes: Vec<u8>,
@@ -34,7 +37,7 @@ impl Key {
 
 /// A key as request headers tell it, which may lack the digest of the request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draft {
+pub(super) struct Draft {
     bytes: Vec<u8>,
     wants_body: bool,
 }
@@ -42,7 +45,7 @@ pub struct Draft {
 impl Draft {
     /// `None` for a request that is neither stored nor served from the cache. `has_body` says
     /// whether more than headers comes: a request whose body is not in its key must not have one.
-    pub fn new(
+    pub(super) fn new(
         rules: &CacheRules,
         circuit: &str,
         request: &Headers,
@@ -90,15 +93,18 @@ impl Draft {
             draft.bytes.push(0);
         }
         draft.bytes.push(0);
+        if rules.request_body {
+            draft.bytes.extend(digest_of(MEANING.into_iter(), request));
+        }
         Some(draft)
     }
 
-    pub const fn wants_body(&self) -> bool {
+    pub(super) const fn wants_body(&self) -> bool {
         self.wants_body
     }
 
     /// `None` where the body is wanted and its digest is not given.
-    pub fn key(mut self, body: Option<&Digest>) -> Option<Key> {
+    pub(super) fn key(mut self, body: Option<&Digest>) -> Option<Key> {
         if self.wants_body {
             self.bytes.extend(body?);
         }

@@ -92,11 +92,28 @@ impl Exchange {
                 stream.sent_upstream.extend(buffer);
                 if stream.request_paused {
                     stream.release_request();
+                    stream.settle_route();
                 }
             } else {
                 stream.held_request = buffer; // the next chunk comes on top of what is held
             }
         });
+    }
+
+    pub(super) fn request_trailers(&self) {
+        let deliver = self.with(|stream| {
+            stream.request_complete = true;
+            let held =
+                stream.request_paused && !self.worker.core.plugins.allow_on_headers_stop_iteration;
+            stream.request_trailers.lend(Headers::default());
+            !held && stream.stage == Stage::Request
+        });
+        if deliver
+            && self.is_reachable()
+            && self.passes("proxy_on_request_trailers", (self.id(), 0u32))
+        {
+            self.resume_request();
+        }
     }
 
     pub(super) fn resume_request(&self) {

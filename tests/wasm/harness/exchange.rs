@@ -127,6 +127,12 @@ impl Exchange {
         self.clone()
     }
 
+    /// The client ends its body with trailers.
+    pub fn sends_trailers(&self) -> Self {
+        self.request_trailers();
+        self.clone()
+    }
+
     /// Another filter or the route table sent it elsewhere after the filter had seen it.
     pub fn rerouted(&self, cluster: &str) -> Self {
         self.with(|stream| stream.info.cluster = Some(cluster.to_owned()));
