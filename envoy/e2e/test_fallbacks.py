@@ -3,7 +3,7 @@
 import pytest
 
 from e2e.words import assert_rejected, trip, wait_for_state
-from rig.config import bootstrap, cluster, connection_manager, plugin
+from rig.config import add_route_by_filter_state, bootstrap, cluster, example, plugin
 from rig.upstream import Upstream
 from rig.wait import wait_until
 
@@ -15,39 +15,18 @@ def backup():
         yield upstream
 
 
-BY_STATE = {
-    "filter_state": [{"key": "wasm.circuit_breaker_route", "string_match": {"exact": "backup"}}],
-}
-BY_HEADER = {"headers": [{"name": "x-circuit-breaker-route", "string_match": {"exact": "backup"}}]}
-# A client's own copy would choose the route: it is taken off before anything looks at it.
-NO_COPIES = {
-    "early_header_mutation_extensions": [
-        {
-            "name": "envoy.http.early_header_mutation.header_mutation",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": [{"remove": "x-circuit-breaker-route"}],
-            },
-        }
-    ]
-}
-
-
-def rerouting(upstream, backup, match, reroute, **policy):
+def rerouting(upstream, backup):
     config = bootstrap(
         cluster("backend", upstream),
         cluster("backup", backup),
-        plugin=plugin(opens_for="20s", fallback=[{"reroute": {"circuit": "backup", **reroute}}], **policy),
+        plugin=plugin(opens_for="20s", fallback=[{"reroute": {"circuit": "backup"}}]),
     )
-    manager = connection_manager(config, "proxy")
-    for host in manager["route_config"]["virtual_hosts"]:
-        host["routes"].insert(0, {"match": {"prefix": "/", **match}, "route": {"cluster": "backup"}})
-    return config, manager
+    add_route_by_filter_state(config, "backup")
+    return config
 
 
 def test_another_cluster_takes_the_request_by_filter_state(run, upstream, backup):
-    config, _ = rerouting(upstream, backup, BY_STATE, {})
-    proxy = run(config)
+    proxy = run(rerouting(upstream, backup))
     trip(proxy)
 
     assert proxy.get("/rerouted").status_code == 203
@@ -60,9 +39,7 @@ def test_another_cluster_takes_the_request_by_filter_state(run, upstream, backup
 
 
 def test_another_cluster_takes_the_request_by_headers_that_no_client_can_set(run, upstream, backup):
-    config, manager = rerouting(upstream, backup, BY_HEADER, {"headers": {"x-circuit-breaker-route": "backup"}})
-    manager |= NO_COPIES
-    proxy = run(config)
+    proxy = run(example("backup.yaml", backend=upstream, backup=backup))
     assert proxy.get("/", headers={"x-circuit-breaker-route": "backup"}).status_code == 200
     trip(proxy)
 
@@ -72,8 +49,7 @@ def test_another_cluster_takes_the_request_by_headers_that_no_client_can_set(run
 
 
 def test_a_backup_that_fails_too_is_left_alone(run, upstream, backup):
-    config, _ = rerouting(upstream, backup, BY_STATE, {})
-    proxy = run(config)
+    proxy = run(rerouting(upstream, backup))
     trip(proxy)
     backup.does("status/500")
     for _ in range(5):

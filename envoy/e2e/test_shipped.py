@@ -1,14 +1,20 @@
-"""envoy.yaml as users get it."""
+"""The configurations in this directory as users get them."""
 
 import os
 import subprocess
+
+import pytest
 
 from e2e.words import trip
 from rig.config import ENVOY_DIRECTORY, cluster, plugin
 
 
-def test_envoy_accepts_the_file_as_it_is():
-    command = [os.environ["FUSEBOX_ENVOY"], "--mode", "validate", "--config-path", "envoy/envoy.yaml"]
+FILES = [each.name for each in ENVOY_DIRECTORY.glob("*.yaml")]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_envoy_accepts_the_file_as_it_is(file):
+    command = [os.environ["FUSEBOX_ENVOY"], "--mode", "validate", "--config-path", f"envoy/{file}"]
     validated = subprocess.run(command, cwd=ENVOY_DIRECTORY.parent, capture_output=True, text=True)
     assert validated.returncode == 0, validated.stderr
 
