@@ -278,7 +278,7 @@ mod tests {
         );
         assert_eq!(
             error(r#"{"circuits": {"outbound|80||a.b": {"mode": 1}}}"#),
-            "circuits.\"outbound|80||a.b\".mode: 1 is not a mode, expected \"enforce\" or \"off\""
+            "circuits.\"outbound|80||a.b\".mode: 1 is not a mode, expected \"enforce\", \"shadow\" or \"off\""
         );
         assert_eq!(
             error(r#"{"events": {}}"#),

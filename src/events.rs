@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::breaker::{Cause, TripReason};
+use crate::config::Mode;
 use crate::panel::Event;
 
 impl fmt::Display for TripReason {
@@ -52,9 +53,12 @@ impl fmt::Display for Event {
             transition.reason,
             transition.generation,
         )?;
-        match transition.open_for {
-            Some(span) => write!(f, " open_for={span}"),
-            None => Ok(()),
+        if let Some(span) = transition.open_for {
+            write!(f, " open_for={span}")?;
+        }
+        match self.mode {
+            Mode::Enforce => Ok(()),
+            mode => write!(f, " mode={}", mode.as_str()),
         }
     }
 }
@@ -89,6 +93,7 @@ mod tests {
     fn opened(circuit: &str) -> Event {
         Event {
             circuit: Rc::from(circuit),
+            mode: Mode::Enforce,
             transition: Transition {
                 from: State::Closed,
                 to: State::Open,
@@ -106,6 +111,12 @@ mod tests {
             "circuit breaker state change circuit=hf_api from=closed to=open \
              reason=\"5 consecutive failures\" generation=3 open_for=30s"
         );
+    }
+
+    #[test]
+    fn a_circuit_that_only_watches_says_so() {
+        let line = Event { mode: Mode::Shadow, ..opened("hf_api") }.to_string();
+        assert!(line.ends_with(" open_for=30s mode=shadow"), "{line}");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Metric {
     HalfOpened,
     Closed,
     Rejected,
+    WouldReject,
+    WouldRejectSucceeded,
     Probes,
     ProbeTimeouts,
     Successes,
@@ -62,12 +64,14 @@ const fn row(name: &'static str, meaning: &'static str) -> Row {
 }
 
 impl Metric {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::State,
         Self::Opened,
         Self::HalfOpened,
         Self::Closed,
         Self::Rejected,
+        Self::WouldReject,
+        Self::WouldRejectSucceeded,
         Self::Probes,
         Self::ProbeTimeouts,
         Self::Successes,
@@ -88,6 +92,10 @@ impl Metric {
             Self::HalfOpened => row("half_opened", "times it went half-open"),
             Self::Closed => row("closed", "times it closed"),
             Self::Rejected => row("rejected", "requests rejected"),
+            Self::WouldReject => row("would_reject", "requests that shadow mode let pass"),
+            Self::WouldRejectSucceeded => {
+                row("would_reject_succeeded", "those of them that succeeded: rejected in vain")
+            }
             Self::Probes => row("probes", "requests admitted while half-open"),
             Self::ProbeTimeouts => row("probe_timeouts", "probes whose lease ran out"),
             Self::Successes => row("successes", "requests that succeeded; added once per sync"),

@@ -30,7 +30,7 @@ use crate::breaker::{
 use crate::circuit::{Admission, Circuit, Evicted};
 use crate::classify::Deadlines;
 use crate::clock::{Clock, WorkerClock};
-use crate::config::{CircuitPolicy, Config};
+use crate::config::{CircuitPolicy, Config, Mode};
 use crate::metrics::{CircuitMetrics, Counters, Metric, ProxyMetric, ProxyMetrics};
 use crate::store::{SharedData, Store};
 use crate::time::Timestamp;
@@ -114,6 +114,7 @@ enum Protocol {
 #[derive(Clone, Debug)]
 pub struct Event {
     pub circuit: Rc<str>,
+    pub mode: Mode,
     pub transition: Transition,
 }
 
@@ -140,6 +141,7 @@ pub struct Ticket {
     seat: usize,
     owner: Owner,
     permit: Permit,
+    is_spectator: bool,
 }
 
 impl Ticket {
@@ -149,6 +151,11 @@ impl Ticket {
 
     pub const fn is_probe(&self) -> bool {
         self.permit.probe.is_some()
+    }
+
+    /// Of a request that shadow mode let pass: its outcome changes nothing.
+    pub const fn is_spectator(&self) -> bool {
+        self.is_spectator
     }
 }
 
@@ -232,6 +239,9 @@ impl<H: Host> Panel<H> {
     /// Takes the end of a call. Where another cluster served it than the one that admitted
     /// it, the permit is given back and the call counts for the one that served.
     pub fn settle(&mut self, ticket: &Ticket, call: &Call, served_by: Option<&[u8]>) {
+        if ticket.is_spectator {
+            return self.settle_spectator(ticket, call);
+        }
         let server = served_by.filter(|server| self.has_moved(ticket, server));
         let Some(server) = server else {
             return self.settle_here(ticket, call);
@@ -316,6 +326,9 @@ impl<H: Host> Panel<H> {
 
     /// Gives a probe's slot back without a verdict.
     pub fn release(&mut self, ticket: &Ticket) {
+        if ticket.is_spectator {
+            return;
+        }
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
         };
@@ -330,8 +343,16 @@ impl<H: Host> Panel<H> {
         );
     }
 
+    fn settle_spectator(&self, ticket: &Ticket, call: &Call) {
+        if call.outcome == Outcome::Success
+            && let Some(guarded) = self.guarded(ticket)
+        {
+            guarded.metrics.add(self.store.shared(), Metric::WouldRejectSucceeded, 1);
+        }
+    }
+
     fn settle_here(&mut self, ticket: &Ticket, call: &Call) {
-        let Ticket { seat, owner, permit } = *ticket;
+        let Ticket { seat, owner, permit, .. } = *ticket;
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
         };
@@ -379,6 +400,7 @@ impl<H: Host> Panel<H> {
             seat,
             owner: circuit.owner(),
             permit,
+            is_spectator: false,
         })
     }
 
@@ -392,7 +414,16 @@ impl<H: Host> Panel<H> {
                 if permit.probe.is_some() {
                     guarded.metrics.add(host, Metric::Probes, 1);
                 }
-                let ticket = Ticket { seat, owner: guarded.circuit.owner(), permit };
+                let owner = guarded.circuit.owner();
+                let ticket = Ticket { seat, owner, permit, is_spectator: false };
+                Admitted::Passed(ticket, Rc::clone(&guarded.policy))
+            }
+            Admission::Reject(_) if guarded.policy.mode == Mode::Shadow => {
+                guarded.metrics.add(host, Metric::WouldReject, 1);
+                let owner = guarded.circuit.owner();
+                let generation = guarded.circuit.snapshot().generation;
+                let permit = Permit { generation, started: self.clock.latest(), probe: None };
+                let ticket = Ticket { seat, owner, permit, is_spectator: true };
                 Admitted::Passed(ticket, Rc::clone(&guarded.policy))
             }
             Admission::Untracked => {
@@ -426,7 +457,8 @@ impl<H: Host> Panel<H> {
             guarded.metrics.add(host, Metric::of_transition(transition.to), 1);
             guarded.metrics.set_state(host, transition.to);
             self.untold.push(Change::Circuit(guarded.slot));
-            self.events.push(Event { circuit: Rc::clone(&guarded.name), transition });
+            let (circuit, mode) = (Rc::clone(&guarded.name), guarded.policy.mode);
+            self.events.push(Event { circuit, mode, transition });
             self.tell_others();
         }
     }

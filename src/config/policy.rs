@@ -29,7 +29,7 @@ pub struct CircuitPolicy {
     /// The methods of requests that may be probes; `None`: any.
     pub probe_methods: Option<Vec<String>>,
     pub classify: Rules,
-    /// Tried in order.
+    /// Tried in order. None where the mode answers nothing.
     pub fallback: Vec<Fallback>,
     pub reject: Reject,
 }
@@ -38,6 +38,8 @@ pub struct CircuitPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Enforce,
+    /// Decides all the same, and lets everything pass: only says what it would have rejected.
+    Shadow,
     /// Passes everything through and counts nothing.
     Off,
 }
@@ -46,13 +48,14 @@ impl Mode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
             Self::Off => "off",
         }
     }
 
     fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
-        at.text("a mode", r#""enforce" or "off""#, |text| {
-            [Self::Enforce, Self::Off].into_iter().find(|mode| mode.as_str() == text)
+        at.text("a mode", r#""enforce", "shadow" or "off""#, |text| {
+            [Self::Enforce, Self::Shadow, Self::Off].into_iter().find(|mode| mode.as_str() == text)
         })
     }
 }
@@ -73,15 +76,20 @@ impl CircuitPolicy {
         let (backoff, honor_retry_after) = read_open(&open)?;
         let (half_open, probe_methods) = read_half_open(&half_open)?;
         let trip = trip::read(&trip.replaced_whole(), classify.slow_after)?;
+        let mode = Mode::read(&mode)?;
+        let mut fallback = fallback::read(&fallback)?;
+        if mode != Mode::Enforce {
+            fallback.clear();
+        }
         // How a request is answered may differ between listeners; what a verdict depends on may not.
         let all = (trip, backoff, half_open, honor_retry_after, &probe_methods, classify);
         Ok(Self {
-            mode: Mode::read(&mode)?,
+            mode,
             breaker: Policy { id: id_of(&all), trip, open: backoff, half_open },
             honor_retry_after,
             probe_methods,
             classify,
-            fallback: fallback::read(&fallback)?,
+            fallback,
             reject: Reject::read(&reject)?,
         })
     }
@@ -247,8 +255,8 @@ mod tests {
 
     #[test]
     fn the_wrong_type_is_told_with_what_was_expected() {
-        refuses("mode", r#""on""#, r#""on" is not a mode, expected "enforce" or "off""#);
-        refuses("mode", "true", r#"true is not a mode, expected "enforce" or "off""#);
+        refuses("mode", r#""on""#, r#""on" is not a mode, expected "enforce", "shadow" or "off""#);
+        refuses("mode", "true", r#"true is not a mode, expected "enforce", "shadow" or "off""#);
         refuses("trip", "null", "null is not an object, expected named fields");
         refuses("open", "[]", "a list is not an object, expected named fields");
         refuses("open.jitter", r#""0.1""#, r#""0.1" is not a number, expected 0 to 1"#);

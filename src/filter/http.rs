@@ -91,6 +91,8 @@ impl Exchange {
             Admitted::Passed(ticket, policy) => {
                 if ticket.is_probe() {
                     self.host.set_filter_state("probe");
+                } else if ticket.is_spectator() {
+                    self.host.set_filter_state("would_reject");
                 }
                 self.pass(panel, ticket, policy);
                 Step::Pass
@@ -144,7 +146,9 @@ impl Exchange {
     }
 
     fn await_headers(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
-        if let Some(slow_after) = policy.classify.slow_after {
+        if let Some(slow_after) = policy.classify.slow_after
+            && !ticket.is_spectator()
+        {
             self.flight = Some(panel.borrow_mut().await_headers(ticket, slow_after));
         }
     }

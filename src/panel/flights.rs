@@ -108,7 +108,7 @@ impl<H: Host> Panel<H> {
     }
 
     fn slow(&mut self, ticket: &Ticket) {
-        let Ticket { seat, owner, permit } = *ticket;
+        let Ticket { seat, owner, permit, .. } = *ticket;
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
         };
@@ -138,7 +138,7 @@ mod tests {
 
     fn ticket(seat: usize) -> Ticket {
         let permit = Permit { generation: 0, started: Timestamp::ZERO, probe: None };
-        Ticket { seat, owner: Owner(7), permit }
+        Ticket { seat, owner: Owner(7), permit, is_spectator: false }
     }
 
     fn never(_: &Ticket) -> bool {

@@ -47,6 +47,7 @@ mod harness_is_honest;
 mod policies;
 mod probes;
 mod replies;
+mod shadow;
 mod slow;
 mod states;
 mod status;
