@@ -11,6 +11,8 @@
 //!                                  `successes` probes succeeded
 //! ```
 //!
+//! An operator can force open or closed from any state, for a time: see [`force()`].
+//!
 //! * **closed**: every request is admitted; failures are counted and the trip rules looked at.
 //! * **open**: every request is rejected until the wait is over.
 //! * **half-open**: at most `probes` requests at a time are admitted, each on a lease; the others
@@ -46,6 +48,7 @@
 mod admit;
 mod backoff;
 mod codec;
+mod force;
 mod lapse;
 mod lease;
 mod run;
@@ -57,6 +60,7 @@ mod window;
 
 pub use admit::admit;
 pub use backoff::{Backoff, Jitter, Multiplier};
+pub use force::{Forced, force, unforce};
 pub use lapse::{Lapsed, lapse};
 pub use lease::{headers_arrived, request_sent};
 pub use run::Run;
@@ -135,6 +139,8 @@ pub enum Phase {
         run: Run,
         /// The trip this circuit came back from, so that a relapse waits longer.
         recovered: Option<Recovered>,
+        /// No rule trips before then: see [`Forced::Closed`].
+        forced_until: Option<Timestamp>,
     },
     Open {
         until: Timestamp,
@@ -259,7 +265,12 @@ pub struct Transition {
 pub enum Cause {
     Tripped(TripReason),
     WaitOver,
-    Recovered { probes: u32 },
+    Recovered {
+        probes: u32,
+    },
+    ForcedClosed,
+    /// The time of a circuit that was forced closed is up.
+    ForceOver,
 }
 
 /// What the machine has to know of a request that asks to pass.
@@ -357,6 +368,7 @@ impl Record {
                 windows: Windows::of(&policy.trip),
                 run: Run::NONE,
                 recovered: None,
+                forced_until: None,
             },
         }
     }
@@ -387,8 +399,9 @@ impl Record {
             return *self;
         }
         let phase = match self.phase {
-            Phase::Closed { windows, run, recovered } => {
-                Phase::Closed { windows: windows.reshaped(&policy.trip), run, recovered }
+            Phase::Closed { windows, run, recovered, forced_until } => {
+                let windows = windows.reshaped(&policy.trip);
+                Phase::Closed { windows, run, recovered, forced_until }
             }
             phase => phase,
         };

@@ -24,6 +24,7 @@ impl fmt::Display for TripReason {
             Self::ProbeFailed => f.write_str("probe failed"),
             Self::ProbeTimedOut => f.write_str("probe timed out"),
             Self::ProbeSlow => f.write_str("probe was slow"),
+            Self::Forced => f.write_str("override"),
         }
     }
 }
@@ -33,6 +34,8 @@ impl fmt::Display for Cause {
         match self {
             Self::Tripped(reason) => reason.fmt(f),
             Self::WaitOver => f.write_str("wait over"),
+            Self::ForcedClosed => f.write_str("override"),
+            Self::ForceOver => f.write_str("override over"),
             Self::Recovered { probes } => {
                 write!(f, "{probes} probe{} succeeded", plural(*probes))
             }

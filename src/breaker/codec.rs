@@ -22,11 +22,12 @@ impl Record {
         to.u64(self.policy.0);
         to.option(self.last_failure, Writer::time);
         match &self.phase {
-            Phase::Closed { windows, run, recovered } => {
+            Phase::Closed { windows, run, recovered, forced_until } => {
                 to.u8(0);
                 put_windows(&mut to, windows);
                 put_run(&mut to, run);
                 to.option(*recovered, put_recovered);
+                to.option(*forced_until, Writer::time);
             }
             Phase::Open { until, trips } => {
                 to.u8(1);
@@ -61,6 +62,7 @@ impl Record {
                 windows: windows(&mut from)?,
                 run: run(&mut from)?,
                 recovered: from.option(recovered)?,
+                forced_until: from.option(Reader::time)?,
             },
             1 => Phase::Open { until: from.time()?, trips: trips(&mut from)? },
             2 => Phase::HalfOpen {
@@ -232,6 +234,7 @@ fn put_trips(to: &mut Writer, trips: &Trips) {
         TripReason::ProbeFailed => to.u8(3),
         TripReason::ProbeTimedOut => to.u8(4),
         TripReason::ProbeSlow => to.u8(5),
+        TripReason::Forced => to.u8(7),
         TripReason::SlowRatio { slow, requests, window } => {
             to.u8(6);
             to.u32(slow);
@@ -258,6 +261,7 @@ fn trips(from: &mut Reader<'_>) -> Option<Trips> {
             3 => TripReason::ProbeFailed,
             4 => TripReason::ProbeTimedOut,
             5 => TripReason::ProbeSlow,
+            7 => TripReason::Forced,
             6 => TripReason::SlowRatio {
                 slow: from.u32()?,
                 requests: from.u32()?,

@@ -1,7 +1,8 @@
 //! What time alone brings about: a probe whose stream lives on after good headers has passed, one
-//! whose lease ran out has failed, and one that its client never finished is none (rule 5).
+//! whose lease ran out has failed, and one that its client never finished is none (rule 5); a
+//! circuit that was forced closed counts for itself again.
 
-use super::transition::{close, reopen};
+use super::transition::{close, reopen, unforce_closed};
 use super::{Decision, MAX_STALLS, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
 use crate::time::Timestamp;
 
@@ -16,10 +17,14 @@ pub struct Lapsed {
 
 /// Ends the leases that time has decided.
 pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapsed> {
-    let Phase::HalfOpen { mut probes, passed, mut stalled, trips } = record.phase else {
-        return Decision::unchanged(Lapsed::default());
-    };
     let mut lapsed = Lapsed::default();
+    let (mut probes, passed, mut stalled, trips) = match record.phase {
+        Phase::HalfOpen { probes, passed, stalled, trips } => (probes, passed, stalled, trips),
+        Phase::Closed { forced_until: Some(until), .. } if until <= now => {
+            return unforce_closed(policy, record).decide(lapsed);
+        }
+        Phase::Closed { .. } | Phase::Open { .. } => return Decision::unchanged(lapsed),
+    };
     let mut is_changed = false;
     for slot in &mut probes {
         match slot.map(|lease| lease.stage) {

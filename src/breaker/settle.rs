@@ -84,17 +84,18 @@ pub fn settle(
         return Decision::unchanged(Settled::Stale);
     }
     match (record.phase, call.outcome) {
-        (Phase::Closed { mut windows, run, recovered }, Outcome::Failure { reset }) => {
+        (Phase::Closed { mut windows, run, recovered, .. }, Outcome::Failure { reset }) => {
             windows.add(now, Tally::failure(call.pace));
             let run = run.after(evidence.last_success).extended(now, permit.started, reset);
             let failed = Record { last_failure: Some(now), ..*record };
             judge(policy, &failed, now, (windows, run, recovered), call.retry_after, evidence)
         }
-        (Phase::Closed { mut windows, run, recovered }, Outcome::Success)
+        (Phase::Closed { mut windows, run, recovered, forced_until }, Outcome::Success)
             if call.pace == Pace::Slow =>
         {
             windows.add(now, Tally::success(call.pace));
-            let phase = Phase::Closed { windows, run: run.after(Some(now)), recovered };
+            let run = run.after(Some(now));
+            let phase = Phase::Closed { windows, run, recovered, forced_until };
             Decision::write(Settled::Counted, Record { phase, ..*record })
         }
         (Phase::Closed { .. }, _) => Decision::unchanged(Settled::Counted),
@@ -113,6 +114,14 @@ pub(super) fn judge(
     retry_after: Option<Span>,
     evidence: &Evidence,
 ) -> Decision<Settled> {
+    let forced_until = match record.phase {
+        Phase::Closed { forced_until, .. } => forced_until,
+        Phase::Open { .. } | Phase::HalfOpen { .. } => None,
+    };
+    let counted = Phase::Closed { windows, run, recovered, forced_until };
+    if forced_until.is_some() {
+        return Decision::write(Settled::Counted, Record { phase: counted, ..*record });
+    }
     let counts = count(policy, &windows, &run, now, evidence);
     if !evidence.is_complete && policy.trip.might_trip(&counts) {
         return Decision::unchanged(Settled::AskPeers);
@@ -124,10 +133,7 @@ pub(super) fn judge(
             trip(policy, record, now, recovered, (reason, shown, retry_after))
                 .decide(Settled::Counted)
         }
-        None => {
-            let phase = Phase::Closed { windows, run, recovered };
-            Decision::write(Settled::Counted, Record { phase, ..*record })
-        }
+        None => Decision::write(Settled::Counted, Record { phase: counted, ..*record }),
     }
 }
 

@@ -19,7 +19,7 @@ pub fn slow(
         return Decision::unchanged(Settled::Stale);
     }
     match record.phase {
-        Phase::Closed { mut windows, run, recovered } => {
+        Phase::Closed { mut windows, run, recovered, .. } => {
             windows.add(now, Tally::SLOW);
             let run = run.after(evidence.last_success);
             judge(policy, record, now, (windows, run, recovered), None, evidence)

@@ -1,4 +1,4 @@
-//! The four ways from one phase to another. Each takes the record as it is and gives the next one
+//! The ways from one phase to another. Each takes the record as it is and gives the next one
 //! with the transition to tell of: rule 4.
 
 use super::{
@@ -64,12 +64,33 @@ pub(super) fn close(
 ) -> Moved {
     let recovered =
         Recovered { at: now.whole_millis(), in_a_row: trips.in_a_row, wait: trips.wait };
-    let phase = Phase::Closed {
-        windows: Windows::of(&policy.trip),
-        run: Run::NONE,
-        recovered: Some(recovered),
+    moved(record, fresh(policy, Some(recovered), None), Cause::Recovered { probes: passed })
+}
+
+/// From anywhere to open. What comes after it waits as after a first trip.
+pub(super) fn force_open(record: &Record, now: Timestamp, until: Timestamp) -> Moved {
+    let tally = match record.phase {
+        Phase::Closed { .. } => Tally::NONE,
+        Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
     };
-    moved(record, phase, Cause::Recovered { probes: passed })
+    let wait = until.since(now);
+    let trips = Trips { in_a_row: 0, at: now, wait, reason: TripReason::Forced, tally };
+    moved(record, Phase::Open { until, trips }, Cause::Tripped(TripReason::Forced))
+}
+
+/// From anywhere to closed.
+pub(super) fn force_closed(policy: &Policy, record: &Record, until: Timestamp) -> Moved {
+    moved(record, fresh(policy, None, Some(until)), Cause::ForcedClosed)
+}
+
+/// A circuit that was forced closed counts for itself again.
+pub(super) fn unforce_closed(policy: &Policy, record: &Record) -> Moved {
+    moved(record, fresh(policy, None, None), Cause::ForceOver)
+}
+
+/// Closed, with nothing counted yet.
+fn fresh(policy: &Policy, recovered: Option<Recovered>, forced_until: Option<Timestamp>) -> Phase {
+    Phase::Closed { windows: Windows::of(&policy.trip), run: Run::NONE, recovered, forced_until }
 }
 
 fn opened(

@@ -58,13 +58,28 @@ impl Ratio {
 /// Which rule tripped, with its figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TripReason {
-    ConsecutiveFailures { failures: u32 },
-    FailureRatio { failures: u32, requests: u32, window: Span },
-    Failures { failures: u32, window: Span },
-    SlowRatio { slow: u32, requests: u32, window: Span },
+    ConsecutiveFailures {
+        failures: u32,
+    },
+    FailureRatio {
+        failures: u32,
+        requests: u32,
+        window: Span,
+    },
+    Failures {
+        failures: u32,
+        window: Span,
+    },
+    SlowRatio {
+        slow: u32,
+        requests: u32,
+        window: Span,
+    },
     ProbeFailed,
     ProbeTimedOut,
     ProbeSlow,
+    /// By an operator: no rule.
+    Forced,
 }
 
 /// What the rules look at.
