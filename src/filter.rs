@@ -3,6 +3,7 @@
 mod fall_back;
 mod http;
 mod keep;
+mod restore;
 mod root;
 mod settle;
 mod wait;

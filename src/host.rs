@@ -65,6 +65,15 @@ impl Host {
         raw::get_buffer(Buffer::ResponseBody, 0, size).ok().flatten().unwrap_or_default()
     }
 
+    /// Gives a response header these values and no others.
+    pub fn set_response_header<'a>(self, name: &str, values: impl Iterator<Item = &'a String>) {
+        // Where the host refuses, the header stays as it is.
+        let _ = raw::remove_header(Map::ResponseHeaders, name);
+        for value in values {
+            let _ = raw::add_header(Map::ResponseHeaders, name, value);
+        }
+    }
+
     pub fn response_trailer(self, name: &str) -> Option<Vec<u8>> {
         raw::get_header(Map::ResponseTrailers, name).ok().flatten()
     }

@@ -96,6 +96,7 @@ struct Guarded {
     metrics: CircuitMetrics,
     protocol: Protocol,
     may_move: bool,
+    has_misrouted: bool,
     deadlines: Deadlines,
     /// Successes since the last sync.
     unreported: u32,
@@ -259,6 +260,14 @@ impl<H: Host> Panel<H> {
     /// served costs a call, so a good response is only asked after that.
     pub fn may_move(&self, ticket: &Ticket) -> bool {
         self.guarded(ticket).is_some_and(|guarded| guarded.may_move)
+    }
+
+    /// The circuit's name, the first time that a request meant for it was served by another.
+    pub fn note_misrouted(&mut self, ticket: &Ticket, server: &[u8]) -> Option<Rc<str>> {
+        let guarded = of_ticket(&mut self.circuits, ticket)?;
+        let is_first = !guarded.has_misrouted && guarded.name.as_bytes() != server;
+        guarded.has_misrouted |= is_first;
+        is_first.then(|| Rc::clone(&guarded.name))
     }
 
     /// Notes that the client has sent all of a probe's request.

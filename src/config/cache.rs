@@ -90,17 +90,33 @@ fn owned(texts: &[&str]) -> Option<Vec<String>> {
 }
 
 fn read_methods(at: &Node<'_>) -> Result<Vec<String>, ConfigError> {
-    at.list("a list of methods", r#"some of "GET", "HEAD" and "POST""#, |item| {
+    let methods = at.list("a list of methods", r#"some of "GET", "HEAD" and "POST""#, |item| {
         item.text("a method that can be cached", r#""GET", "HEAD" or "POST""#, |text| {
             matches!(text, "GET" | "HEAD" | "POST").then(|| text.to_owned())
         })
-    })
+    })?;
+    if methods.iter().all(|method| method == "HEAD") {
+        return Err(at.refused(
+            "nothing is ever stored, expected \"GET\" or \"POST\" among them: HEAD is served from GET",
+        ));
+    }
+    Ok(methods)
 }
 
 fn read_statuses(at: &Node<'_>) -> Result<Vec<u16>, ConfigError> {
-    at.list("a list of statuses", "some such as [200, 404]", |item| {
+    const EXPECTED: &str = "some such as [200, 404]";
+    let statuses = at.list("a list of statuses", EXPECTED, |item| {
         item.whole(200..=499, |status| u16::try_from(status).ok())
-    })
+    })?;
+    if statuses.is_empty() {
+        return Err(at.refused(&format!("nothing is ever stored, expected {EXPECTED}")));
+    }
+    if let Some(status @ (206 | 304)) = statuses.iter().find(|it| matches!(it, 206 | 304)) {
+        return Err(at.refused(&format!(
+            "{status} is an answer to one request alone and never stored, expected {EXPECTED}"
+        )));
+    }
+    Ok(statuses)
 }
 
 fn read_names(at: &Node<'_>) -> Result<Vec<String>, ConfigError> {
@@ -112,7 +128,8 @@ fn read_names(at: &Node<'_>) -> Result<Vec<String>, ConfigError> {
 }
 
 fn read_annotations(at: &Node<'_>) -> Result<Vec<(String, Vec<u8>)>, ConfigError> {
-    at.entries()?
+    let values = at
+        .entries()?
         .map(|(pointer, value)| {
             if !is_pointer(pointer) {
                 return Err(value.refused(
@@ -121,7 +138,18 @@ fn read_annotations(at: &Node<'_>) -> Result<Vec<(String, Vec<u8>)>, ConfigError
             }
             Ok((pointer.to_owned(), value.as_json().unwrap_or_else(|| b"null".to_vec())))
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    for (inner, _) in &values {
+        let is_within =
+            |outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+        if let Some((outer, _)) = values.iter().find(|(outer, _)| is_within(outer)) {
+            return Err(at.refused(&format!(
+                "\"{inner}\" lies within \"{outer}\", expected one of the two: set what is within \
+                 as part of the other's value"
+            )));
+        }
+    }
+    Ok(values)
 }
 
 /// RFC 6901, 3. The whole document cannot be annotated.
@@ -210,6 +238,25 @@ mod tests {
         refuses(
             r#"{"methods": ["PUT"]}"#,
             ".methods: \"PUT\" is not a method that can be cached, expected \"GET\", \"HEAD\" or \"POST\"",
+        );
+        refuses(
+            r#"{"methods": ["HEAD"]}"#,
+            ".methods: nothing is ever stored, expected \"GET\" or \"POST\" among them: HEAD is \
+             served from GET",
+        );
+        refuses(
+            r#"{"statuses": []}"#,
+            ".statuses: nothing is ever stored, expected some such as [200, 404]",
+        );
+        refuses(
+            r#"{"statuses": [200, 304]}"#,
+            ".statuses: 304 is an answer to one request alone and never stored, expected some such \
+             as [200, 404]",
+        );
+        refuses(
+            r#"{"annotate_json": {"/a/b": 1, "/a": 2}}"#,
+            ".annotate_json: \"/a/b\" lies within \"/a\", expected one of the two: set what is within \
+             as part of the other's value",
         );
         refuses(r#"{"statuses": [500]}"#, ".statuses: 500 is out of range, expected 200 to 499");
         refuses(

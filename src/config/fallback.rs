@@ -57,8 +57,8 @@ fn read_when(at: &Node<'_>) -> Result<When, ConfigError> {
 fn read_reroute(at: &Node<'_>) -> Result<Reroute, ConfigError> {
     let [circuit, headers] = at.fields(["circuit", "headers"])?;
     Ok(Reroute {
-        circuit: circuit.text("the name of a circuit", "the name of a cluster", |text| {
-            (!text.is_empty()).then(|| text.to_owned())
+        circuit: circuit.text("the name of a circuit", "the name of one cluster", |text| {
+            (!text.is_empty() && !text.contains('*')).then(|| text.to_owned())
         })?,
         headers: read_headers(&headers)?,
     })

@@ -69,6 +69,11 @@ impl CircuitPolicy {
         })
     }
 
+    /// Whether a failed response may be replaced.
+    pub fn replaces_failures(&self) -> bool {
+        self.fallback.iter().any(|fallback| fallback.when.failed)
+    }
+
     pub(super) fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
         let [mode, trip, open, half_open, classify, fallback, reject] =
             at.fields(["mode", "trip", "open", "half_open", "classify", "fallback", "reject"])?;

@@ -4,6 +4,8 @@ mod annotate;
 mod asked;
 mod budget;
 mod coding;
+mod copy;
+mod credentials;
 mod digest;
 mod directives;
 mod entry;
@@ -22,13 +24,15 @@ mod vary;
 
 pub use annotate::annotate;
 pub use asked::Asked;
+pub use copy::{Copy, size};
+pub use credentials::is_personal;
 pub use entry::Entry;
 pub use geometry::MIN_BYTES;
 pub use key::Key;
-pub use replay::{Cause, added, drop_digests, kept};
+pub use replay::{Cause, added, drop_digests};
 pub use serving::{Served, may_serve};
 pub use slots::Slots;
-pub use storability::{Exchange, Terms, storable};
+pub use storability::{Exchange, Terms, holds_upstream, storable};
 pub use vary::Vary;
 
 use crate::time::Span;
@@ -48,7 +52,7 @@ pub struct CacheRules {
     pub vary_on: Vec<String>,
     /// Whether the SHA-256 of Authorization is in the key.
     pub per_authorization: bool,
-    /// Besides Authorization and Cookie: what blocks storing unless it is in the key.
+    /// Besides what is known by its name: what blocks storing unless it is in the key.
     pub credential_headers: Vec<String>,
     /// Whether the SHA-256 of the request's body is in the key.
     pub request_body: bool,

@@ -38,6 +38,8 @@ impl Exchange {
         for (link, fallback) in rejected.policy.fallback.iter().enumerate().skip(first) {
             match &fallback.way {
                 _ if !fallback.when.rejected => {}
+                // Its own circuit has rejected it already.
+                Way::Reroute(reroute) if *reroute.circuit == **circuit => {}
                 Way::Reroute(reroute) if self.reroute(panel, reroute) => {
                     self.host.set_filter_state("fallback:reroute");
                     panel.borrow().count(circuit, Metric::FallbackReroute);
@@ -56,7 +58,7 @@ impl Exchange {
                     };
                     let why = (Cause::CircuitOpen, state, details);
                     if let Some(reply) = self.cached(panel, circuit, rules, asked.as_ref(), why) {
-                        return Step::Answer(reply);
+                        return self.replay(reply);
                     }
                 }
                 Way::Respond(respond) if !is_grpc => {
@@ -79,9 +81,15 @@ impl Exchange {
             .cache()
             .and_then(|rules| self.cached(panel, &rejected.circuit, rules, Some(&asked), why));
         match reply {
-            Some(reply) => Step::Answer(reply),
+            Some(reply) => self.replay(reply),
             None => self.fall_back(panel, rejected, link.saturating_add(1)),
         }
+    }
+
+    fn replay(&mut self, reply: Reply) -> Step {
+        // What replaces a response does not come by here again.
+        self.replayed = self.status.is_none().then(|| reply.headers.clone());
+        Step::Answer(reply)
     }
 
     /// Whether another circuit's cluster takes the request.
@@ -100,6 +108,7 @@ impl Exchange {
             [] => self.host.reroute_by_state(&reroute.circuit),
             headers => self.host.reroute_by_headers(headers),
         };
+        self.is_rerouted = is_rerouted;
         if let Admitted::Passed(ticket, policy) = admitted {
             if is_rerouted {
                 self.pass(panel, ticket, policy);
@@ -138,7 +147,6 @@ impl Exchange {
         // In the log the response is our reply: what the verdict needs is kept.
         let retry_after = self.retry_after(&details, policy);
         self.replaced = Some(Replaced { details, retry_after });
-        self.is_complete = true;
         Some(reply)
     }
 

@@ -7,6 +7,7 @@ use proxy_wasm::types::Action;
 
 use super::fall_back::Replaced;
 use super::keep::Keeping;
+use super::restore::restore;
 use super::root::{SharedPanel, log_events};
 use super::wait::Waiting;
 use crate::breaker::Pace;
@@ -52,6 +53,10 @@ pub(super) struct Exchange {
     pub(super) keeping: Option<Box<Keeping>>,
     pub(super) waiting: Option<Box<Waiting>>,
     pub(super) has_waited: bool,
+    /// The headers of a cached reply that is on its way.
+    pub(super) replayed: Option<Vec<(String, String)>>,
+    /// Whether it was sent to another circuit's cluster.
+    pub(super) is_rerouted: bool,
 }
 
 impl Exchange {
@@ -73,6 +78,8 @@ impl Exchange {
             keeping: None,
             waiting: None,
             has_waited: false,
+            replayed: None,
+            is_rerouted: false,
         }
     }
 
@@ -112,7 +119,7 @@ impl Exchange {
 
     /// The request is on its way to the cluster of this ticket.
     pub(super) fn pass(&mut self, panel: &SharedPanel, ticket: Ticket, policy: Rc<CircuitPolicy>) {
-        self.note_protocol(panel, &ticket);
+        self.note_protocol(panel, &ticket, &policy);
         self.note_deadlines(panel, &ticket);
         self.keep_request(panel, &ticket, &policy);
         if self.is_sent {
@@ -122,8 +129,9 @@ impl Exchange {
     }
 
     /// Reading a header costs a call, so a circuit's protocol is learnt from its first request.
-    fn note_protocol(&mut self, panel: &SharedPanel, ticket: &Ticket) {
-        if panel.borrow().may_speak_grpc(ticket) {
+    fn note_protocol(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
+        // Where a failure may be replaced each request is asked: the response does not tell.
+        if panel.borrow().may_speak_grpc(ticket) || policy.replaces_failures() {
             let is_grpc = self.is_grpc_request();
             panel.borrow_mut().note_protocol(ticket, is_grpc);
             self.is_grpc = is_grpc;
@@ -250,6 +258,10 @@ impl HttpContext for Exchange {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if let Some(said) = self.replayed.take() {
+            restore(self.host, &said);
+            return Action::Continue;
+        }
         if let Some(waiting) = self.waiting.take() {
             return self.wait_cut_short(*waiting);
         }
@@ -258,7 +270,10 @@ impl HttpContext for Exchange {
         };
         self.is_complete = end_of_stream;
         match self.headers_arrived(&panel, &guarded) {
-            Some(reply) if self.host.send(&reply) => Action::Pause,
+            Some(reply) if self.host.send(&reply) => {
+                self.is_complete = true;
+                Action::Pause
+            }
             _ => {
                 self.replaced = None;
                 Action::Continue
@@ -275,6 +290,7 @@ impl HttpContext for Exchange {
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         if self.guarded.is_some() {
             self.is_complete = true;
+            self.keep_trailers();
             self.take_grpc_status(self.host.response_trailer("grpc-status"));
         }
         Action::Continue

@@ -7,7 +7,8 @@ use crate::classify::VIA_UPSTREAM;
 use crate::config::CircuitPolicy;
 use crate::fallback::CacheRules;
 use crate::fallback::cache::{
-    self, Asked, Cause, Entry, Terms, added, annotate, drop_digests, kept, may_serve,
+    self, Asked, Cause, Copy, Entry, added, annotate, drop_digests, holds_upstream, is_personal,
+    may_serve, size,
 };
 use crate::panel::Ticket;
 use crate::reply::{NO_GRPC_STATUS, Reply};
@@ -20,15 +21,12 @@ pub(super) struct Keeping {
     asked: Asked,
     asked_at: Timestamp,
     copy: Option<Copy>,
+    /// Whether the end of the response was told apart from that of its connection.
+    is_end_marked: bool,
 }
 
-/// A reply on its way into the cache.
-#[derive(Debug)]
-struct Copy {
-    entry: Entry,
-    /// What the body may come to. So much room was taken.
-    most: usize,
-}
+/// Requests with more headers are not kept while they are in flight: no room is taken for them.
+const MOST_REQUEST_BYTES: usize = 16 << 10;
 
 impl Exchange {
     /// Later filters change the request, so its key is taken now.
@@ -49,9 +47,13 @@ impl Exchange {
             return;
         };
         let request = self.host.request_headers();
+        if size(&request) > MOST_REQUEST_BYTES {
+            return;
+        }
         if let Some(asked) = Asked::new(rules, &circuit, request, self.is_sent) {
             let asked_at = panel.borrow().about_now();
-            self.keeping = Some(Box::new(Keeping { asked, asked_at, copy: None }));
+            let keeping = Keeping { asked, asked_at, copy: None, is_end_marked: false };
+            self.keeping = Some(Box::new(keeping));
         }
     }
 
@@ -60,24 +62,38 @@ impl Exchange {
         if let Some(keeping) = &mut self.keeping
             && keeping.asked.takes(size)
         {
-            keeping.asked.add(&self.host.request_body(0, size));
+            let chunk = self.host.request_body(0, size);
+            if chunk.len() == size {
+                keeping.asked.add(&chunk);
+            } else {
+                self.keeping = None;
+            }
         }
     }
 
     /// Begins a copy of the response, if it may be stored and it is time to.
     pub(super) fn keep_headers(&mut self, panel: &SharedPanel, policy: &CircuitPolicy) {
-        let (Some(rules), Some(keeping)) = (policy.cache(), &mut self.keeping) else {
-            return;
-        };
+        if let (Some(rules), Some(mut keeping)) = (policy.cache(), self.keeping.take()) {
+            keeping.copy = self.copy(panel, policy, rules, &keeping);
+            keeping.is_end_marked = self.is_complete;
+            self.keeping = keeping.copy.is_some().then_some(keeping);
+        }
+    }
+
+    fn copy(
+        &self,
+        panel: &SharedPanel,
+        policy: &CircuitPolicy,
+        rules: &CacheRules,
+        keeping: &Keeping,
+    ) -> Option<Copy> {
+        let status = self.status.filter(|status| rules.statuses.contains(status))?;
         // An answer that came before the end of the request has no key, and is not for all of it.
-        let is_wanted = self.status.is_some_and(|status| rules.statuses.contains(&status))
-            && keeping
-                .asked
-                .key()
-                .is_some_and(|key| panel.borrow().is_cache_due(key.hash, rules.refresh_after));
-        if !is_wanted {
-            self.keeping = None;
-            return;
+        let key = keeping.asked.key()?;
+        if !panel.borrow().is_cache_due(key.hash, rules.refresh_after)
+            || !policy.classify.are_good_headers(status, VIA_UPSTREAM)
+        {
+            return None;
         }
         let response = self.host.response_headers();
         let now = panel.borrow().about_now();
@@ -87,45 +103,69 @@ impl Exchange {
             wall: self.host.wall(),
             delay: now.since(keeping.asked_at),
         };
-        let terms = cache::storable(rules, &exchange);
-        match terms {
-            Some(terms) if panel.borrow_mut().take_cache_room(rules.max_body_bytes) => {
-                let entry = entry(terms, self.status.unwrap_or_default(), &response, now);
-                keeping.copy = Some(Copy { entry, most: rules.max_body_bytes });
-            }
-            _ => self.keeping = None,
+        let copy = cache::storable(rules, &exchange)
+            .and_then(|terms| Copy::new(terms, status, &response, now, rules.max_body_bytes));
+        let mut panel = panel.borrow_mut();
+        // Another user's request may get what can be stored.
+        if copy.is_none() && !is_personal(rules, &keeping.asked.headers) {
+            panel.note_unstorable(key.hash);
         }
+        copy.filter(|copy| panel.take_cache_room(copy.room()))
     }
 
     pub(super) fn keep_chunk(&mut self, size: usize) {
         let Some(keeping) = &mut self.keeping else {
             return;
         };
-        let Some(Copy { entry, most }) = &mut keeping.copy else {
+        let (Some(copy), Some(panel)) = (&mut keeping.copy, &self.panel) else {
             return;
         };
-        // Too long a body stays too long, and is not stored.
-        if size > 0 && entry.body.len() <= *most {
-            if entry.body.len().saturating_add(size) > *most {
-                entry.body = vec![0; most.saturating_add(1)];
-            } else {
-                entry.body.extend(self.host.response_chunk(size));
+        keeping.is_end_marked = size > 0;
+        if size == 0 {
+            return;
+        }
+        let mut panel = panel.borrow_mut();
+        let more = copy.growth(size).filter(|more| panel.take_cache_room(*more));
+        let room = copy.room().saturating_add(more.unwrap_or(0));
+        let chunk = more.map(|_| self.host.response_chunk(size));
+        match (more, chunk.filter(|chunk| chunk.len() == size)) {
+            (Some(more), Some(chunk)) => copy.add(&chunk, more),
+            _ => {
+                panel.give_cache_room(room);
+                self.keeping = None;
             }
         }
     }
 
+    pub(super) fn keep_trailers(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.is_end_marked = true;
+        }
+    }
+
     /// Stores the copy of a response that came to a good end.
-    pub(super) fn keep_all(&mut self, panel: &SharedPanel) {
-        let Some(Copy { entry, most }) = self.keeping.as_mut().and_then(|it| it.copy.take()) else {
+    pub(super) fn keep_all(
+        &mut self,
+        panel: &SharedPanel,
+        ticket: &Ticket,
+        policy: &CircuitPolicy,
+    ) {
+        let (Some(keeping), Some(rules)) = (self.keeping.take(), policy.cache()) else {
+            return;
+        };
+        let Keeping { asked, copy: Some(copy), is_end_marked, .. } = *keeping else {
             return;
         };
         let mut panel = panel.borrow_mut();
-        panel.give_cache_room(most);
+        panel.give_cache_room(copy.room());
+        let served_by = || self.host.cluster_name();
+        let circuit = panel.circuit_of(ticket).map(|(circuit, _)| circuit);
         if self.is_complete
-            && entry.body.len() <= most
             && self.replaced.is_none()
             && self.host.code_details() == VIA_UPSTREAM
-            && let Some(key) = self.keeping.as_ref().and_then(|keeping| keeping.asked.key())
+            && holds_upstream(rules, copy.terms(), &self.host.request_headers())
+            && circuit.is_some_and(|it| served_by().as_deref() == Some(it.as_bytes()))
+            && let (Some(key), Some(entry)) = (asked.key(), copy.finish(is_end_marked))
         {
             panel.store_reply(key, &entry);
         }
@@ -166,10 +206,6 @@ pub(super) fn kept_reply(
     let added = added(served, cause, state).into_iter();
     headers.extend(added.map(|(name, value)| (name.to_owned(), value)));
     Some(Reply { status: entry.status, details, headers, body, grpc_status: NO_GRPC_STATUS })
-}
-
-fn entry(terms: Terms, status: u16, response: &cache::Headers, stored_at: Timestamp) -> Entry {
-    Entry { terms, status, headers: kept(response), body: Vec::new(), stored_at }
 }
 
 fn find(panel: &SharedPanel, rules: &CacheRules, asked: &Asked) -> Option<(Entry, cache::Served)> {

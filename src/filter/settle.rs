@@ -16,8 +16,11 @@ impl Exchange {
     pub(super) fn settle(&mut self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
         let rules = &policy.classify;
         let grpc = self.grpc(panel, ticket);
-        self.keep_all(panel);
-        if !ticket.is_probe() && rules.is_plain_success(self.status, grpc, self.is_complete) {
+        self.keep_all(panel, ticket, policy);
+        if !ticket.is_probe()
+            && !self.is_rerouted
+            && rules.is_plain_success(self.status, grpc, self.is_complete)
+        {
             return self.settle_plainly(panel, ticket, policy);
         }
         let replaced = self.replaced.take();
@@ -47,6 +50,17 @@ impl Exchange {
         self.take_pace(panel, ticket, policy);
         let served_by = self.host.cluster_name();
         self.log(&classified, &details, served_by.as_deref());
+        if self.is_rerouted
+            && let Some(server) = &served_by
+            && let Some(circuit) = panel.borrow_mut().note_misrouted(ticket, server)
+        {
+            log::warn!(
+                "circuit breaker sent a request to {} but its route led to {}: the route table \
+                 lacks a route for what the fallback sets, before the others",
+                Word(&circuit),
+                Word(&String::from_utf8_lossy(server)),
+            );
+        }
         let call = Call {
             outcome: classified.outcome,
             pace: self.pace,

@@ -43,6 +43,10 @@ host_functions! { "env":
     fn proxy_replace_header_map_value(
         map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize,
     );
+    fn proxy_add_header_map_value(
+        map: u32, key: *const u8, key_size: usize, value: *const u8, size: usize,
+    );
+    fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize);
     fn proxy_call_foreign_function(
         name: *const u8, name_size: usize,
         argument: *const u8, argument_size: usize,
@@ -135,6 +139,24 @@ pub(super) fn replace_header(map: Map, name: &str, value: &str) -> Result<(), Ho
             value.len(),
         )
     })
+}
+
+pub(super) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: as above.
+    check(unsafe {
+        proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+pub(super) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
+    // SAFETY: as above.
+    check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 pub(super) fn call_foreign_function(name: &str) -> Result<Option<Vec<u8>>, HostError> {

@@ -16,7 +16,7 @@ pub(super) struct Cached {
     /// What copies in flight may take together.
     most_in_flight: usize,
     in_flight: usize,
-    /// By hash: when a key was last stored by this worker.
+    /// By hash: when a key was last stored, or found unstorable, by this worker.
     stored: Vec<(u64, Timestamp)>,
 }
 
@@ -48,6 +48,11 @@ impl<H: Host> Panel<H> {
             .is_none_or(|(of, at)| *of != hash || self.clock.latest().since(*at) >= refresh_after)
     }
 
+    /// A response to this key may not be stored: the next is not looked at before it is time again.
+    pub fn note_unstorable(&mut self, hash: u64) {
+        self.remember(hash);
+    }
+
     /// Takes room for a copy in flight, if there is some.
     pub fn take_cache_room(&mut self, bytes: usize) -> bool {
         let Some(cached) = &mut self.cached else { return false };
@@ -67,10 +72,17 @@ impl<H: Host> Panel<H> {
 
     pub fn store_reply(&mut self, key: &Key, entry: &Entry) {
         let Some(cached) = &mut self.cached else { return };
-        let is_stored = cached.slots.put(&self.store, key, entry);
-        let place = (key.hash % REMEMBERED as u64) as usize;
-        if is_stored && let Some(stored) = cached.stored.get_mut(place) {
-            *stored = (key.hash, self.clock.latest());
+        if cached.slots.put(&self.store, key, entry) {
+            self.remember(key.hash);
+        }
+    }
+
+    fn remember(&mut self, hash: u64) {
+        let now = self.clock.latest();
+        let place = (hash % REMEMBERED as u64) as usize;
+        let stored = self.cached.as_mut().and_then(|cached| cached.stored.get_mut(place));
+        if let Some(stored) = stored {
+            *stored = (hash, now);
         }
     }
 

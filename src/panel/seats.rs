@@ -87,6 +87,7 @@ impl<H: Host> Panel<H> {
             metrics,
             protocol: Protocol::Unknown,
             may_move: false,
+            has_misrouted: false,
             deadlines: Deadlines::default(),
             unreported: 0,
         };

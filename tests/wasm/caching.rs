@@ -244,3 +244,173 @@ fn a_circuit_with_a_cache_costs_one_hostcall_more() {
     ];
     assert_eq!(calls.list(), expected);
 }
+
+/// Whether what `request` got is served to `other` once the circuit is open.
+fn is_shared(cache: Value, request: Request, other: Request, first: Ending) -> bool {
+    let reply = stored(cache, request, first).send(other);
+    reply.header("x-circuit-breaker-fallback").as_deref() == Some("cache")
+}
+
+#[test]
+fn who_was_known_to_a_filter_before_this_one_is_known_by_its_headers() {
+    // jwt_authn takes Authorization off, and leaves a claim.
+    for name in ["x-user", "x-jwt-payload", "x-auth-request-email", "proxy-authorization"] {
+        let ask = |user: &str| get("/me").header(name, user);
+        assert!(!is_shared(json!({}), ask("anna"), ask("bert"), page("anna's")), "{name}");
+    }
+}
+
+#[test]
+fn what_filters_and_routes_behind_this_one_add_counts_too() {
+    for (name, vary) in [("x-user", "accept"), ("authorization", "accept"), ("x-geo", "x-geo")] {
+        let host = Host::with(caching(json!({})));
+        let call = host.send(get("/me"));
+        call.request_rewritten(|headers| headers.set(name, b"anna"));
+        call.ends_as(page("anna's").header("vary", vary));
+        host.send(get("/x")).answered(503);
+        assert_rejected!(host.send(get("/me")));
+    }
+}
+
+#[test]
+fn what_was_for_all_by_laxer_rules_is_not_for_all_by_stricter_ones() {
+    let host = Host::with(caching(json!({ "credential_headers": [] })));
+    host.send(get("/me").header("x-badge", "anna")).ends_as(page("anna's"));
+    host.reconfigure(caching(json!({ "credential_headers": ["x-badge"] }))).unwrap();
+    host.send(get("/x")).answered(503);
+    assert_rejected!(host.send(get("/me")));
+}
+
+#[test]
+fn a_request_that_asks_for_another_thing_than_its_path_says_poisons_nothing() {
+    for name in ["forwarded", "x-original-uri", "x-http-method", "x-envoy-original-dst-host"] {
+        let evil = get("/").header(name, "evil");
+        assert!(!is_shared(json!({}), evil.clone(), get("/"), page("evil")), "{name}");
+        assert!(is_shared(json!({ "vary_on": [name] }), evil.clone(), evil, page("a")), "{name}");
+    }
+}
+
+#[test]
+fn a_body_that_may_have_been_cut_off_is_not_stored() {
+    let short = || page("hel").header("content-length", "5").until_closed();
+    for (ending, is_stored) in [
+        (page("hel").until_closed(), false),
+        (short(), false),
+        (page("hello").header("content-length", "5").until_closed(), true),
+        (page("hello").h2(), true),
+        (page("hello").until_closed().trailers(Headers::default()), true),
+    ] {
+        let name = format!("{ending:?}");
+        assert_eq!(is_shared(json!({}), get("/"), get("/"), ending), is_stored, "{name}");
+    }
+}
+
+#[test]
+fn what_another_cluster_served_is_not_stored_as_this_ones() {
+    let host = Host::with(caching(json!({})));
+    host.send(get("/a")).rerouted("tenant-b").ends_as(page("tenant b's"));
+    host.send(get("/x")).answered(503);
+    assert_rejected!(host.send(get("/a")));
+}
+
+#[test]
+fn the_answer_of_another_fusebox_in_place_of_its_upstream_is_not_stored() {
+    let stale = page("stale").header("x-circuit-breaker", "open");
+    assert!(!is_shared(json!({}), get("/"), get("/"), stale));
+}
+
+#[test]
+fn a_failure_is_never_the_last_good_reply() {
+    let rules = json!({ "statuses": [200, 404], "refresh_after": "0s" });
+    let host =
+        Host::with(caching(rules).set("defaults.classify.failure_statuses", json!([404, "5xx"])));
+    host.send(get("/")).ends_as(page("good"));
+    host.send(get("/")).answered(404);
+    assert_eq!(assert_fell_back!(host.send(get("/")), "cache").text(), "good");
+}
+
+#[test]
+fn a_reply_is_stored_with_all_of_its_headers_or_not_at_all() {
+    let latin = page("<script>").header("content-disposition", b"attachment; filename=\"\xe9\"");
+    assert!(!is_shared(json!({}), get("/"), get("/"), latin));
+    let many = (0..300).fold(page("a"), |page, n| page.header(&format!("x-{n}"), "1"));
+    assert!(!is_shared(json!({}), get("/"), get("/"), many));
+}
+
+#[test]
+fn the_least_budget_stores_too() {
+    let host = Host::with(caching(json!({})).set("cache.max_bytes", json!("1MiB")));
+    host.send(get("/")).ends_as(page("hello"));
+    host.send(get("/x")).answered(503);
+    assert_fell_back!(host.send(get("/")), "cache");
+}
+
+#[test]
+fn downloads_and_streams_in_flight_do_not_keep_pages_from_being_stored() {
+    let host = Host::with(caching(json!({})));
+    let long = || answer(200).header("content-length", "100000000").until_closed();
+    for n in 0..20 {
+        host.send(get(&format!("/said/{n}"))).headers_of(long()).chunk([b'x'; 1_000]);
+        host.send(get(&format!("/unsaid/{n}"))).headers(200).chunk(vec![b'x'; 300_000]);
+        let events = answer(200).header("content-type", "text/event-stream");
+        host.send(get(&format!("/events/{n}"))).headers_of(events).chunk("data: 1\n\n");
+    }
+    host.send(get("/")).ends_as(page("hello"));
+    host.send(get("/x")).answered(503);
+    assert_fell_back!(host.send(get("/")), "cache");
+}
+
+#[test]
+fn copies_in_flight_have_an_eighth_of_the_budget() {
+    let host = Host::with(caching(json!({})).set("cache.max_bytes", json!("1MiB")));
+    let calls: Vec<_> = (0..10).map(|n| host.send(get(&format!("/{n}"))).headers(200)).collect();
+    for call in &calls {
+        call.chunk(vec![b'x'; 40_000]);
+    }
+    for call in calls {
+        call.ends();
+    }
+    host.send(get("/x")).answered(503);
+    let served = (0..10).filter(|n| {
+        let reply = host.send(get(&format!("/{n}")));
+        reply.header("x-circuit-breaker-fallback").is_some()
+    });
+    let served = served.count();
+    assert!((1..=3).contains(&served), "{served}");
+    // All of the room has been given back.
+    host.advance(secs(31));
+    host.send(get("/x")).answered(200);
+    host.send(get("/last")).ends_as(page("last"));
+    host.send(get("/x")).answered(503);
+    assert_fell_back!(host.send(get("/last")), "cache");
+}
+
+#[test]
+fn what_may_not_be_stored_is_looked_at_once_in_a_while() {
+    let host = Host::with(caching(json!({})));
+    let refused = || page("a").header("cache-control", "no-store");
+    host.request().ends_as(refused());
+    host.request().ends_as(refused());
+    let calls = host.hostcalls_during(|host| {
+        host.request().ends_as(refused());
+    });
+    assert_eq!(calls.list().iter().map(|(_, count)| count).sum::<u64>(), 3, "{:?}", calls.list());
+}
+
+#[test]
+fn a_user_who_asks_often_does_not_keep_others_from_being_stored_for() {
+    let host = Host::with(caching(json!({})));
+    host.send(get("/").header("cookie", "a=b")).ends_as(page("a"));
+    host.send(get("/")).ends_as(page("hello"));
+    host.send(get("/x")).answered(503);
+    assert_fell_back!(host.send(get("/")), "cache");
+}
+
+#[test]
+fn a_grpc_call_on_a_circuit_that_speaks_http_is_not_replaced() {
+    let respond = json!([{ "respond": {}, "on": ["failed"] }]);
+    let host = Host::with(config().fallback(respond));
+    host.request().answered(200);
+    let call = host.send(grpc("/a/B")).ends_as(answer(503).header("content-type", "text/html"));
+    assert_eq!(call.header("x-circuit-breaker-fallback"), None);
+}

@@ -147,3 +147,24 @@ fn a_failed_grpc_call_keeps_its_failure() {
     assert_eq!(call.header("grpc-status").as_deref(), Some("14"));
     assert_eq!(counter(&host, "failures"), 1);
 }
+
+#[test]
+fn a_route_that_is_missing_is_told_once() {
+    let reroute = json!([{ "reroute": { "circuit": "backup" } }]);
+    let host = Host::with(config().trips_after(1).opens_for(mins(5)).fallback(reroute));
+    host.request().answered(503);
+    for _ in 0..3 {
+        host.request().answered(200);
+    }
+    let lines = host.logs_with("sent a request to backup but its route led to up");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[test]
+fn a_circuit_is_no_backup_of_its_own() {
+    let reroute = json!([{ "reroute": { "circuit": "up" } }]);
+    let host = Host::with(config().trips_after(1).fallback(reroute));
+    host.request().answered(503);
+    assert_rejected!(host.request());
+    assert_eq!(host.counter("circuit_breaker.up.rejected"), 1);
+}

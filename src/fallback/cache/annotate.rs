@@ -28,6 +28,10 @@ pub fn annotate(headers: &Headers, body: &[u8], values: &[(String, Vec<u8>)]) ->
 
 fn is_plain_json(headers: &Headers) -> bool {
     let Some(given) = only(headers, b"content-type") else { return false };
+    // RFC 9111, 5.2.2.6.
+    if elements(headers, b"cache-control").any(|it| it.eq_ignore_ascii_case(b"no-transform")) {
+        return false;
+    }
     let media_type = split_once(given, b';').0.trim_ascii().to_ascii_lowercase();
     (media_type == b"application/json" || media_type.ends_with(b"+json"))
         && elements(headers, b"content-encoding")

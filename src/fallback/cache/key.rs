@@ -6,16 +6,13 @@
 
 use std::hash::Hasher;
 
+use super::credentials::{is_credential, is_diverted};
 use super::digest::{Digest, digest_of};
-use super::headers::{has, only, values};
+use super::headers::{only, values};
 use super::{CacheRules, Headers};
 
 /// Longer keys are not worth their place.
 const LONGEST: usize = 8 << 10;
-
-/// A request with one of these asks for another thing than its path says, or for a part of it.
-const TELLING: [&str; 5] =
-    ["range", "x-forwarded-host", "x-original-url", "x-rewrite-url", "x-http-method-override"];
 
 /// What the bytes of a body mean (RFC 9110, 8.3 and 8.4).
 const MEANING: [&[u8]; 2] = [b"content-type", b"content-encoding"];
@@ -55,12 +52,9 @@ impl Draft {
             b"HEAD" => b"GET",
             method => method,
         };
-        let is_telling = |name: &str| {
-            has(request, name.as_bytes()) && !rules.vary_on.iter().any(|keyed| keyed == name)
-        };
         if !is_stored(rules, method)
             || (has_body && !rules.request_body)
-            || TELLING.into_iter().any(is_telling)
+            || is_diverted(rules, request)
         {
             return None;
         }
@@ -73,6 +67,8 @@ impl Draft {
             u8::from(rules.request_body),
             u8::from(rules.obey_cache_control),
         ]);
+        // A reply that was stored for anybody by laxer rules is not for anybody by these.
+        draft.bytes.extend(fingerprint(&rules.credential_headers).to_le_bytes());
         for part in [circuit.as_bytes(), method, &scheme, &authority, path] {
             draft.part(part)?;
         }
@@ -82,7 +78,7 @@ impl Draft {
         for name in &rules.vary_on {
             draft.bytes.push(1);
             draft.part(name.as_bytes())?;
-            if is_credential(rules, name) {
+            if is_credential(rules, name.as_bytes()) {
                 draft.bytes.extend(digest_of([name.as_bytes()].into_iter(), request));
                 continue;
             }
@@ -119,18 +115,21 @@ impl Draft {
     }
 }
 
+fn fingerprint(names: &[String]) -> u64 {
+    let mut hasher = fnv::FnvHasher::default();
+    for name in names {
+        hasher.write(name.as_bytes());
+        hasher.write_u8(0);
+    }
+    hasher.finish()
+}
+
 /// Whether responses to this method are stored. HEAD has no body to store.
 pub(super) fn is_stored(rules: &CacheRules, method: &[u8]) -> bool {
     method != b"HEAD"
         && rules.methods.iter().any(|listed| listed.as_bytes() == method)
         // What other methods ask for stands in their body.
         && (method == b"GET" || rules.request_body)
-}
-
-/// What says who asks. Its value is never kept.
-fn is_credential(rules: &CacheRules, name: &str) -> bool {
-    matches!(name, "authorization" | "cookie")
-        || rules.credential_headers.iter().any(|known| known == name)
 }
 
 /// As RFC 3986, 6.2.2.1 and 6.2.3 normalise it.

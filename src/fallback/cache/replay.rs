@@ -20,11 +20,13 @@ impl Cause {
     }
 }
 
+/// A response that names more headers than this in Connection is not stored.
+pub(super) const MOST_HOPS: usize = 32;
+
 /// The headers of a response that are worth storing.
-pub fn kept(response: &Headers) -> Vec<Header> {
-    let is_named = |name: &[u8]| {
-        elements(response, b"connection").any(|named| named.eq_ignore_ascii_case(name))
-    };
+pub(super) fn kept(response: &Headers) -> Vec<Header> {
+    let hops: Vec<_> = elements(response, b"connection").take(MOST_HOPS).collect();
+    let is_named = |name: &[u8]| hops.iter().any(|named| named.eq_ignore_ascii_case(name));
     response.iter().filter(|(name, _)| !is_of_one_reply(name) && !is_named(name)).cloned().collect()
 }
 

@@ -1,9 +1,11 @@
 //! Whether a response may be stored (RFC 9111, 3), and what is remembered of how it may be served.
 
+use super::credentials::is_personal;
 use super::directives::Directives;
 use super::freshness::{initial_age, lifetime};
-use super::headers::{has, only};
+use super::headers::{elements, has, only};
 use super::key::is_stored;
+use super::replay::MOST_HOPS;
 use super::vary::Vary;
 use super::{CacheRules, Headers};
 use crate::time::Span;
@@ -54,6 +56,9 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
     let status = status(response).filter(|status| rules.statuses.contains(status))?;
     if !is_stored(rules, only(request, b":method")?)
         || has(response, b"set-cookie")
+        // Another fusebox's answer in place of an upstream that is down.
+        || has(response, b"x-circuit-breaker")
+        || !can_be_replayed(response)
         || (is_personal(rules, request) && !is_public(&directives))
     {
         return None;
@@ -92,16 +97,20 @@ const fn is_public(directives: &Directives) -> bool {
     directives.public && !directives.private && !directives.no_store
 }
 
-/// Whether a request says who asks, by what is not in its key.
-pub(super) fn is_personal(rules: &CacheRules, request: &Headers) -> bool {
-    let is_open = |name: &str| {
-        has(request, name.as_bytes())
-            && !(rules.per_authorization && name == "authorization")
-            && !rules.vary_on.iter().any(|keyed| keyed == name)
-    };
-    is_open("authorization")
-        || is_open("cookie")
-        || rules.credential_headers.iter().any(|name| is_open(name))
+/// Whether what made a response storable also holds for the request as the upstream got it: what
+/// filters and routes after this one add may say who asks, or change what the response varies on.
+pub fn holds_upstream(rules: &CacheRules, terms: &Terms, request: &Headers) -> bool {
+    (terms.is_public || !is_personal(rules, request)) && terms.vary.matches(request)
+}
+
+/// Replies of more headers than this lose some at the host's limit.
+const MOST_HEADERS: usize = 256;
+
+/// All of its headers, or none of them: one that was left out may have been there for safety.
+fn can_be_replayed(response: &Headers) -> bool {
+    response.len() <= MOST_HEADERS
+        && elements(response, b"connection").nth(MOST_HOPS).is_none()
+        && response.iter().all(|(_, value)| str::from_utf8(value).is_ok())
 }
 
 fn is_forbidden(status: u16, directives: &Directives) -> bool {

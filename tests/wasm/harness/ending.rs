@@ -55,10 +55,14 @@ impl Told {
 /// An answer of the upstream, over HTTP/1, with a short body unless the status has none.
 pub fn answer(status: u16) -> Ending {
     let has_body = !matches!(status, 204 | 304);
+    let mut head = Headers::new([(":status", status.to_string())]);
+    if has_body {
+        head.add("transfer-encoding", b"chunked");
+    }
     Ending {
         name: "answered",
         origin: Origin::Upstream,
-        head: Some(Headers::new([(":status", status.to_string())])),
+        head: Some(head),
         is_silent: false,
         chunks: if has_body { vec![b"hello".to_vec()] } else { Vec::new() },
         close: if has_body { Close::WithEmptyChunk } else { Close::WithHeaders },
@@ -108,6 +112,12 @@ impl Ending {
     /// Over HTTP/2: the end comes with the last chunk.
     pub fn h2(mut self) -> Self {
         self.close = Close::WithLastChunk;
+        self.until_closed()
+    }
+
+    /// Over HTTP/1, a body without length or chunks: it ends where the connection does.
+    pub fn until_closed(mut self) -> Self {
+        self.head.get_or_insert_default().remove("transfer-encoding");
         self
     }
 
@@ -115,7 +125,7 @@ impl Ending {
     pub fn headers_only(mut self) -> Self {
         self.chunks.clear();
         self.close = Close::WithHeaders;
-        self
+        self.until_closed()
     }
 
     /// After what is delivered so far, only the log callback.

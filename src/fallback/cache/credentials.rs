@@ -1,0 +1,152 @@
+//! Which headers of a request say who asks. A reply to a request with one of them is for nobody
+//! else, unless the header is in the key or the reply says `public`.
+
+use super::headers::has;
+use super::{CacheRules, Headers};
+
+/// Parts of names, between hyphens. What authentication leaves in place of what it takes off has
+/// many names, and not to know one of them would give a user's reply to others.
+const PARTS: [&str; 34] = [
+    "account",
+    "apikey",
+    "assertion",
+    "auth",
+    "authenticated",
+    "authentication",
+    "authorization",
+    "claim",
+    "claims",
+    "cookie",
+    "credential",
+    "credentials",
+    "customer",
+    "email",
+    "identity",
+    "jwt",
+    "login",
+    "member",
+    "oidc",
+    "password",
+    "principal",
+    "profile",
+    "secret",
+    "session",
+    "sessionid",
+    "sid",
+    "sub",
+    "subject",
+    "tenant",
+    "token",
+    "uid",
+    "user",
+    "userid",
+    "username",
+];
+
+/// Whether a header says who asks. Its value is never kept.
+pub(super) fn is_credential(rules: &CacheRules, name: &[u8]) -> bool {
+    rules.credential_headers.iter().any(|known| known.as_bytes() == name)
+        || str::from_utf8(name).is_ok_and(tells_who)
+}
+
+fn tells_who(name: &str) -> bool {
+    // What browsers say of themselves.
+    if name == "user-agent" || name.starts_with("sec-") {
+        return false;
+    }
+    name.split(['-', '_']).any(|part| PARTS.contains(&part)) || name.contains("api-key")
+}
+
+/// Whether a request says who asks, by what is not in its key.
+pub fn is_personal(rules: &CacheRules, request: &Headers) -> bool {
+    let is_keyed = |name: &[u8]| {
+        (rules.per_authorization && name == b"authorization")
+            || rules.vary_on.iter().any(|keyed| keyed.as_bytes() == name)
+    };
+    request.iter().any(|(name, _)| is_credential(rules, name) && !is_keyed(name))
+}
+
+/// What is asked for elsewhere than in the path: by these, and by a part of the whole.
+const TELLING: [&str; 18] = [
+    "range",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-envoy-original-dst-host",
+    "x-forwarded-uri",
+];
+
+/// Whether a request asks for another thing than its path says, or for a part of it, by what is not
+/// in its key: what it gets may not be kept for others.
+pub(super) fn is_diverted(rules: &CacheRules, request: &Headers) -> bool {
+    TELLING.into_iter().any(|name| {
+        has(request, name.as_bytes()) && !rules.vary_on.iter().any(|keyed| keyed == name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{request, rules};
+    use super::*;
+
+    #[test]
+    fn names_that_say_who_asks_are_known_by_their_parts() {
+        for name in [
+            "authorization",
+            "cookie",
+            "proxy-authorization",
+            "x-api-key",
+            "api-key",
+            "x-auth-request-email",
+            "x-jwt-payload",
+            "x-goog-iap-jwt-assertion",
+            "x-amzn-oidc-data",
+            "x-user",
+            "x_user_id",
+            "x-forwarded-client-cert",
+            "private-token",
+            "x-tenant-id",
+        ] {
+            assert!(is_personal(&rules(), &request(&[(name, "a")])), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_every_client_sends_does_not_say_who_asks() {
+        for name in [
+            "user-agent",
+            "sec-fetch-user",
+            "accept-language",
+            "x-request-id",
+            "x-forwarded-for",
+            "traceparent",
+            "x-amzn-trace-id",
+            "if-none-match",
+            "x-subtitle",
+        ] {
+            assert!(!is_personal(&rules(), &request(&[(name, "a")])), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_operator_adds_names_and_puts_them_into_the_key() {
+        let secret = request(&[("x-badge", "a")]);
+        assert!(!is_personal(&rules(), &secret));
+        let named = CacheRules { credential_headers: vec!["x-badge".to_owned()], ..rules() };
+        assert!(is_personal(&named, &secret));
+        let keyed = CacheRules { vary_on: vec!["x-badge".to_owned()], ..named };
+        assert!(!is_personal(&keyed, &secret));
+    }
+}
