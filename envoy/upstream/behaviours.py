@@ -1,6 +1,7 @@
 """What the server can be told to do: `name/argument`, as a behaviour for all requests or as the path of one."""
 
 import asyncio
+import base64
 import json
 from urllib.parse import parse_qsl, urlsplit
 
@@ -65,6 +66,13 @@ async def garbage(exchange, upstream, headers):
     exchange.connection.close()
 
 
+async def raw(exchange, upstream, headers, encoded, *then):
+    """These bytes, in URL-safe base64, whatever they are; with `raw/.../close` FIN behind them. HTTP/1 only."""
+    exchange.connection.write(base64.urlsafe_b64decode(encoded))
+    if then == ("close",):
+        exchange.connection.close()
+
+
 async def refuse_stream(exchange, upstream, headers):
     """HTTP/2 alone has words for it: not begun, so safe to send again."""
     exchange.reset(ErrorCodes.REFUSED_STREAM)
@@ -106,7 +114,7 @@ async def do(behaviour, exchange, upstream, headers):
 
 
 HERE = (
-    *(status, echo, repeat, assistant, delay, hold, hang, reset, close, garbage, refuse_stream, large_headers),
+    *(status, echo, repeat, assistant, delay, hold, hang, reset, close, garbage, raw, refuse_stream, large_headers),
     *(early_hints, early, upgrade, first),
 )
 BEHAVIOURS = {each.__name__.replace("_", "-"): each for each in (*HERE, *pieces.BEHAVIOURS)}
