@@ -62,7 +62,8 @@ class Upstream:
         self.kill_connections()
 
     def _bind(self):
-        bound = socket.socket()
+        # asyncio sends without delay only on a socket that says that it is TCP, and so do those that it accepts.
+        bound = socket.socket(proto=socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((self.host, self.port))
         self.port = bound.getsockname()[1]
