@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from e2e.words import wait_for_state
 from rig.config import cluster, plugin
+from rig.wait import wait_until
 
 CREDENTIALS = ("authorization", "cookie", "x-api-key")
 LANGUAGE = "accept-language"
@@ -107,12 +107,12 @@ def test_no_reply_crosses_users(start, upstream, keyed):
     policy["cache"] = {"max_bytes": "2MiB"}
     proxy = start(cluster("backend", upstream), plugin=policy, earlier_filters=[MOVED], later_filters=[HIDDEN])
 
-    def wander(number, failing, steps):
+    def wander(number, failing):
         """The pages that were served from the cache to one who asks with ever other names."""
         rng = random.Random(seed + number)
         served = collections.Counter()
         with httpx.Client(base_url=proxy.url, timeout=30) as client:
-            for _ in range(steps):
+            for _ in range(100):
                 asked = Asked(rng)
                 reply = asked.send(client, "/status/503" if rng.random() < failing else asked.answer)
                 if reply.status_code == 200:
@@ -120,14 +120,17 @@ def test_no_reply_crosses_users(start, upstream, keyed):
                     served[asked.page] += reply.headers.get("x-circuit-breaker-fallback") == "cache"
         return +served
 
-    def served_to_all(failing, steps=100):
+    def served_to_all(failing):
         with ThreadPoolExecutor(8) as pool:
-            return sum(pool.map(lambda number: wander(number, failing, steps), range(8)), collections.Counter())
+            return sum(pool.map(lambda number: wander(number, failing), range(8)), collections.Counter())
+
+    def fails_until_open():
+        assert proxy.get(headers={"x-test-answer": "/status/503"}).status_code == 503
+        return proxy.circuit()["state"] == "open"
 
     while_closed = served_to_all(failing=0.3)
     assert proxy.circuit()["state"] == "closed"
-    served_to_all(failing=1, steps=8)
-    wait_for_state(proxy, "open")
+    wait_until(fails_until_open)
     while_open = served_to_all(failing=0)
 
     print(while_closed, while_open)
