@@ -37,6 +37,7 @@ class Proxy:
         ]
         with self._log.open("w") as log, self._access_log.open("w") as access_log:
             self._process = subprocess.Popen(command, stdout=access_log, stderr=log, start_new_session=True)
+        self.pid = self._process.pid
         try:
             wait_until(lambda: self._is_alive() and admin_address.exists() and admin_address.read_text(), timeout=60)
             self.admin_url = f"http://{admin_address.read_text()}"
