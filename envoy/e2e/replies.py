@@ -38,11 +38,12 @@ KEPT = {
     "all_bytes_in_chunks": chunked(body=in_chunks(*(ALL_BYTES[at : at + 7] for at in range(0, 4096, 7)))),
     "no_chunk": chunked(body=in_chunks(), content_type=None),
     "the_longest_body": reply(body=b"\0" * LONGEST),
-    "a_body_that_ends_with_the_connection": reply(length=False),
     "trailers": chunked(body=in_chunks(b"said")[:-2] + b"x-trailer: lost\r\n\r\n"),
     "less_length_than_body": reply("content-length: 4", body=b"said, and then some", length=False),
     "a_chunk_longer_than_it_says": chunked(body=b"2\r\nsaid\r\n0\r\n\r\n"),
-    "many_headers": reply(*numbered(1000)),
+    "no_body": reply(body=b""),
+    "no_content_type": reply(content_type=None),
+    "many_headers": reply(*numbered(250)),
     "a_long_header": reply(f"x-long: {'x' * 200_000}"),
     "strange_names": reply("x!#$%&'*+.^_`|~: 1", "1: 2"),
     "strange_values": reply("x-empty:", 'x-tab: \t"a\tb" \t', 'x-json: {\\"}', "x-same: 1", "x-same: 2"),
@@ -61,19 +62,13 @@ KEPT = {
     "json_that_only_opens": json(b'{"said": ' + b"[" * 100_000),
 }
 
-# These come back otherwise.
-CHANGED = {
-    # Envoy takes the content type off a reply of a filter that has no body, and gives one to a reply that has.
-    "no_body": reply(body=b""),
-    "no_content_type": reply(content_type=None),
-    # The header is lost.
+# These pass, and that is all.
+NOT_KEPT = {
     "a_header_that_is_no_utf8": reply("x-name: Zo\xeb"),
     # Envoy takes 1024 from a filter; of more it takes none, and sends the body without any.
     "more_headers_than_a_filter_may_send": reply(*numbered(1100)),
-}
-
-# These pass, and that is all.
-NOT_KEPT = {
+    # Nobody knows whether that was its end.
+    "a_body_that_ends_with_the_connection": reply(length=False),
     "a_body_too_long": reply(body=b"\0" * (LONGEST + 1)),
     "a_body_too_long_in_chunks": chunked(body=in_chunks(*[b"\0" * 4096] * 65)),
     "two_megabytes_of_headers": reply(*numbered(2000, "x" * 1000)),
