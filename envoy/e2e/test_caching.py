@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from e2e.words import assert_rejected, trip, wait_for_state
-from rig.config import cluster, plugin
+from rig.config import bootstrap, cluster, connection_manager, plugin
 from rig.wait import wait_until
 
 
@@ -92,3 +92,27 @@ def test_a_truncated_reply_is_not_kept(start, upstream):
     wait_for_state(proxy, "open")
 
     assert_rejected(proxy.get("/truncate"))
+
+
+def test_what_routes_add_to_each_response_is_not_doubled_in_a_cached_one(run, upstream):
+    config = bootstrap(cluster("backend", upstream), plugin=caching())
+    for action in ("APPEND_IF_EXISTS_OR_ADD", "OVERWRITE_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT"):
+        header = {"key": f"x-{action.lower().replace('_', '-')}", "value": "1"}
+        [host] = connection_manager(config, "proxy")["route_config"]["virtual_hosts"]
+        host["routes"][0].setdefault("response_headers_to_add", []).append(
+            {"header": header, "append_action": action}
+        )
+    proxy = run(config)
+    upstream.does("status/200?x-same=1&x-same=2")
+    first = proxy.get("/question")
+    wait_until(lambda: proxy.metric("successes") == 1)
+    trip(proxy)
+
+    again = proxy.get("/question")
+
+    assert again.headers["x-circuit-breaker-fallback"] == "cache"
+    names = [name for name in first.headers if name.startswith("x-") and "envoy" not in name]
+    assert len(names) == 4
+    assert {name: again.headers.get_list(name) for name in names} == {
+        name: first.headers.get_list(name) for name in names
+    }
