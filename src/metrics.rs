@@ -48,6 +48,7 @@ pub enum ProxyMetric {
     SharedDataConflicts,
     BadRecords,
     PolicyConflicts,
+    WebhookFailed,
 }
 
 /// A row of the table in the README.
@@ -124,8 +125,13 @@ impl Metric {
 }
 
 impl ProxyMetric {
-    pub const ALL: [Self; 4] =
-        [Self::Untracked, Self::SharedDataConflicts, Self::BadRecords, Self::PolicyConflicts];
+    pub const ALL: [Self; 5] = [
+        Self::Untracked,
+        Self::SharedDataConflicts,
+        Self::BadRecords,
+        Self::PolicyConflicts,
+        Self::WebhookFailed,
+    ];
 
     pub const fn row(self) -> Row {
         match self {
@@ -138,6 +144,9 @@ impl ProxyMetric {
                 "policy_conflicts",
                 "circuits found shaped by a newer configuration with another policy, once per worker",
             ),
+            Self::WebhookFailed => {
+                row("webhook_failed", "transitions that the webhook did not confirm with a 2xx")
+            }
         }
     }
 }

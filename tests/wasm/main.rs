@@ -54,4 +54,5 @@ mod strangers;
 mod telling;
 mod thresholds;
 mod time;
+mod webhook;
 mod workers;
