@@ -7,6 +7,7 @@
 //! * `source`: the bytes, JSON or protobuf, as one kind of `value`.
 //! * `node`: a place in the document, over the layers it inherits from.
 //! * `policy`, `trip`, `classify`, `fallback`, `reject`: how a circuit behaves. `names`: which policy a cluster gets.
+//! * `events`: who is told.
 //!
 //! Strict on purpose: a field that is misspelled, of the wrong type or out of range would protect
 //! nobody, and that would only show in the next outage.
@@ -14,6 +15,7 @@
 mod cache;
 mod classify;
 mod error;
+mod events;
 mod fallback;
 mod names;
 mod node;
@@ -26,6 +28,7 @@ mod units;
 mod value;
 
 pub use error::ConfigError;
+pub use events::Webhook;
 pub use policy::{CircuitPolicy, Mode};
 pub use reject::Reject;
 
@@ -45,6 +48,8 @@ pub struct Config {
     pub status: Option<Status>,
     /// The budget of all cached replies.
     pub cache_bytes: u64,
+    /// `None`: transitions are logged and no more.
+    pub webhook: Option<Webhook>,
     names: Names,
 }
 
@@ -63,8 +68,16 @@ impl Config {
         let (document, source) = source::read(bytes)?;
         let builtin = source::json(DEFAULTS.as_bytes())?;
         let root = Node::root(&document, &builtin, source);
-        let [namespace, max_circuits, defaults, circuits, cache, status] =
-            root.fields(["namespace", "max_circuits", "defaults", "circuits", "cache", "status"])?;
+        let [namespace, max_circuits, defaults, circuits, cache, status, events] =
+            root.fields([
+                "namespace",
+                "max_circuits",
+                "defaults",
+                "circuits",
+                "cache",
+                "status",
+                "events",
+            ])?;
         Ok(Self {
             namespace: namespace.text(
                 "a namespace",
@@ -75,6 +88,7 @@ impl Config {
             names: Names::read(&circuits, &defaults)?,
             cache_bytes: cache::read_budget(&cache)?,
             status: status.if_given(Status::read)?,
+            webhook: events.if_given(events::read)?.flatten(),
         })
     }
 
@@ -281,9 +295,9 @@ mod tests {
             "circuits.\"outbound|80||a.b\".mode: 1 is not a mode, expected \"enforce\", \"shadow\" or \"off\""
         );
         assert_eq!(
-            error(r#"{"events": {}}"#),
-            "events: unknown field, expected one of namespace, max_circuits, defaults, circuits, \
-             cache, status"
+            error(r#"{"event": {}}"#),
+            "event: unknown field, expected one of namespace, max_circuits, defaults, circuits, \
+             cache, status, events; did you mean `events`?"
         );
         assert_eq!(error("[]"), "configuration: a list is not an object, expected named fields");
         assert_eq!(

@@ -1,10 +1,13 @@
-//! Transitions in words.
+//! Transitions in words: a line for the log, a document for the webhook.
 
 use std::fmt;
+
+use serde::Serialize;
 
 use crate::breaker::{Cause, TripReason};
 use crate::config::Mode;
 use crate::panel::Event;
+use crate::time::{Span, Timestamp};
 
 impl fmt::Display for TripReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,6 +69,41 @@ impl fmt::Display for Event {
     }
 }
 
+/// What the webhook is told of a transition.
+#[derive(Serialize)]
+struct StateChange<'a> {
+    event: &'static str,
+    circuit: &'a str,
+    mode: &'static str,
+    from: &'static str,
+    to: &'static str,
+    reason: String,
+    generation: u32,
+    /// Unix seconds.
+    timestamp: f64,
+}
+
+impl Event {
+    /// The document for the webhook. `wall` is the time since the unix epoch, `now` the same
+    /// instant on the monotonic clock.
+    pub fn document(&self, now: Timestamp, wall: Span) -> Vec<u8> {
+        let Self { circuit, mode, at, transition } = self;
+        let ago = now.whole_millis().since(at.whole_millis());
+        let change = StateChange {
+            event: "state_change",
+            circuit,
+            mode: mode.as_str(),
+            from: transition.from.as_str(),
+            to: transition.to.as_str(),
+            reason: transition.reason.to_string(),
+            generation: transition.generation,
+            timestamp: wall.less(ago).as_unix_seconds(),
+        };
+        // Text and numbers always serialise.
+        serde_json::to_vec(&change).unwrap_or_default()
+    }
+}
+
 /// A value of a `key=value` line: quoted and escaped where it would not read as one word.
 #[derive(Debug)]
 pub struct Word<'a>(pub &'a str);
@@ -91,12 +129,13 @@ mod tests {
 
     use super::*;
     use crate::breaker::{State, Transition};
-    use crate::time::Span;
+    use crate::config::Mode;
 
     fn opened(circuit: &str) -> Event {
         Event {
             circuit: Rc::from(circuit),
             mode: Mode::Enforce,
+            at: Timestamp::from_nanos(5_000_000_007),
             transition: Transition {
                 from: State::Closed,
                 to: State::Open,
@@ -126,6 +165,23 @@ mod tests {
     fn a_name_cannot_forge_a_line() {
         let line = opened("a b\nlevel=warn").to_string();
         assert!(line.contains(r#"circuit="a b\nlevel=warn" from"#), "{line}");
+    }
+
+    #[test]
+    fn the_webhook_is_told_all_of_a_transition_and_when_it_was() {
+        let now = Timestamp::from_nanos(7_000_000_000);
+        let document = opened("hf_api").document(now, Span::from_millis(1_703_700_002_250));
+        let expected = r#"{"event":"state_change","circuit":"hf_api","mode":"enforce","from":"closed","to":"open","reason":"5 consecutive failures","generation":3,"timestamp":1703700000.25}"#;
+        assert_eq!(String::from_utf8(document).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_name_cannot_forge_a_document() {
+        let name = "a\",\"to\":\"closed\n";
+        let document = opened(name).document(Timestamp::ZERO, Span::ZERO);
+        let read: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!((&read["circuit"], &read["to"]), (&name.into(), &"open".into()));
+        assert_eq!(read["timestamp"], 0.0);
     }
 
     #[test]

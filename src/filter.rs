@@ -8,5 +8,6 @@ mod root;
 mod settle;
 mod wait;
 mod waiting_room;
+mod webhook;
 
 pub use root::Root;

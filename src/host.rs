@@ -3,11 +3,14 @@
 
 mod raw;
 
+use std::time::Duration;
+
 use log::LevelFilter;
 use proxy_wasm::types::LogLevel;
 
 use self::raw::{Buffer, Map, Stream};
 use crate::clock::Clock;
+use crate::config::Webhook;
 use crate::metrics::{Counters, Kind, MetricId};
 use crate::reply::Reply;
 use crate::store::{HostError, SharedData, Swapped, Token};
@@ -158,6 +161,38 @@ impl Host {
         ];
         let level = raw::log_level().ok().and_then(|level| LEVELS.get(level as usize));
         proxy_wasm::set_log_level(*level.unwrap_or(&LogLevel::Info));
+    }
+
+    /// Posts a JSON document, from a callback of the root context, and gives the token of the call.
+    /// `None` where the host refused: the cluster is unknown, or has no hosts.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the SDK panics on the answer to a call that was not made through it; Envoy \
+                  gives this one no status that the SDK does not expect"
+    )]
+    pub fn post(self, to: &Webhook, document: &[u8]) -> Option<u32> {
+        let headers = vec![
+            (":method", "POST"),
+            (":path", &to.path),
+            (":authority", &to.authority),
+            ("content-type", "application/json"),
+            ("user-agent", concat!("fusebox/", env!("CARGO_PKG_VERSION"))),
+        ];
+        let timeout = Duration::from_nanos(to.timeout.as_nanos());
+        proxy_wasm::hostcalls::dispatch_http_call(
+            &to.cluster,
+            headers,
+            Some(document),
+            Vec::new(),
+            timeout,
+        )
+        .ok()
+    }
+
+    /// The status that a call of our own was answered with, in the callback that tells of its end.
+    pub fn call_status(self) -> Option<u16> {
+        let status = raw::get_header(Map::CallResponseHeaders, ":status").ok().flatten()?;
+        std::str::from_utf8(&status).ok()?.parse().ok()
     }
 
     pub fn logs_debug(self) -> bool {

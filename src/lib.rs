@@ -17,6 +17,7 @@
 //! | [`config`] | the configuration, checked |
 //! | [`status`] | the circuits as JSON |
 //! | [`events`], [`metrics`] | transitions in words and numbers |
+//! | [`outbox`] | what waits to be posted to the webhook |
 //! | [`host`] | the only file of hostcalls |
 //! | [`filter`] | the proxy-wasm contexts: thin |
 //!
@@ -55,6 +56,7 @@ pub mod fallback;
 pub mod filter;
 pub mod host;
 pub mod metrics;
+pub mod outbox;
 pub mod panel;
 pub mod reply;
 pub mod status;

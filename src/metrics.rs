@@ -50,6 +50,7 @@ pub enum ProxyMetric {
     SharedDataConflicts,
     BadRecords,
     PolicyConflicts,
+    WebhookFailed,
 }
 
 /// A row of the table in the README.
@@ -132,8 +133,13 @@ impl Metric {
 }
 
 impl ProxyMetric {
-    pub const ALL: [Self; 4] =
-        [Self::Untracked, Self::SharedDataConflicts, Self::BadRecords, Self::PolicyConflicts];
+    pub const ALL: [Self; 5] = [
+        Self::Untracked,
+        Self::SharedDataConflicts,
+        Self::BadRecords,
+        Self::PolicyConflicts,
+        Self::WebhookFailed,
+    ];
 
     pub const fn row(self) -> Row {
         match self {
@@ -146,6 +152,9 @@ impl ProxyMetric {
                 "policy_conflicts",
                 "circuits found shaped by a newer configuration with another policy, once per worker",
             ),
+            Self::WebhookFailed => {
+                row("webhook_failed", "transitions that the webhook did not confirm with a 2xx")
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The panel finds the circuit of a cluster (or makes one, giving it a slot in the shared index),
 //! hands requests to it, keeps it in step with the other workers at every [`Panel::sync`], and adds
-//! to the metrics. What is to be logged it leaves in [`Panel::take_events`].
+//! to the metrics. What is to be logged it leaves in [`Panel::take_events`], and for the
+//! webhook in [`Panel::webhook`].
 
 mod cached;
 mod flights;
@@ -30,8 +31,9 @@ use crate::breaker::{
 use crate::circuit::{Admission, Circuit, Evicted};
 use crate::classify::Deadlines;
 use crate::clock::{Clock, WorkerClock};
-use crate::config::{CircuitPolicy, Config, Mode};
+use crate::config::{CircuitPolicy, Config, Mode, Webhook};
 use crate::metrics::{CircuitMetrics, Counters, Metric, ProxyMetric, ProxyMetrics};
+use crate::outbox::Outbox;
 use crate::store::{SharedData, Store};
 use crate::time::Timestamp;
 
@@ -76,6 +78,8 @@ pub struct Panel<H> {
     retired: FnvHashMap<Rc<str>, CircuitMetrics>,
     metrics: ProxyMetrics,
     events: Vec<Event>,
+    /// Those the webhook has yet to be told.
+    outbox: Outbox<Event>,
 }
 
 /// What a cluster name stands for.
@@ -111,11 +115,12 @@ enum Protocol {
     Grpc,
 }
 
-/// A transition of a circuit, to be logged.
+/// A transition of a circuit, to be told to whoever reads of it.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub circuit: Rc<str>,
     pub mode: Mode,
+    pub at: Timestamp,
     pub transition: Transition,
 }
 
@@ -187,6 +192,7 @@ impl<H: Host> Panel<H> {
             retired: FnvHashMap::default(),
             metrics,
             events: Vec::new(),
+            outbox: Outbox::default(),
             config,
         };
         if let Some(cached) = &panel.cached {
@@ -203,6 +209,17 @@ impl<H: Host> Panel<H> {
     /// The transitions since this was last asked.
     pub fn take_events(&mut self) -> Vec<Event> {
         mem::take(&mut self.events)
+    }
+
+    /// The webhook and what it has yet to be told, if there is one.
+    pub fn webhook(&mut self) -> Option<(&Webhook, &mut Outbox<Event>)> {
+        Some((self.config.webhook.as_ref()?, &mut self.outbox))
+    }
+
+    /// Counts what the webhook will never be told: the configuration has come to its end.
+    pub fn abandon_webhook(&mut self) {
+        self.outbox.abandon();
+        self.report_undelivered();
     }
 
     /// May a request to `cluster` pass? `is_complete` says whether its client has sent all of it;
@@ -466,8 +483,16 @@ impl<H: Host> Panel<H> {
             guarded.metrics.add(host, Metric::of_transition(transition.to), 1);
             guarded.metrics.set_state(host, transition.to);
             self.untold.push(Change::Circuit(guarded.slot));
-            let (circuit, mode) = (Rc::clone(&guarded.name), guarded.policy.mode);
-            self.events.push(Event { circuit, mode, transition });
+            let event = Event {
+                circuit: Rc::clone(&guarded.name),
+                mode: guarded.policy.mode,
+                at: self.clock.latest(),
+                transition,
+            };
+            if self.config.webhook.is_some() {
+                self.outbox.push(event.clone());
+            }
+            self.events.push(event);
             self.tell_others();
         }
     }

@@ -117,7 +117,7 @@ fn entry(view: View, wall: Span) -> Entry {
 
 /// Unix seconds, to the millisecond.
 fn seconds(wall: Span) -> f64 {
-    (wall.as_nanos() / 1_000_000) as f64 / 1_000.0
+    wall.as_unix_seconds()
 }
 
 #[cfg(test)]

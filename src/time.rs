@@ -75,6 +75,16 @@ impl Span {
     pub const fn as_secs_ceil(self) -> u64 {
         self.0.div_ceil(1_000_000_000)
     }
+
+    /// Seconds, to the millisecond: how a time since the unix epoch is told.
+    pub fn as_unix_seconds(self) -> f64 {
+        (self.0 / 1_000_000) as f64 / 1_000.0
+    }
+
+    /// What is left of it, or zero where `other` is longer.
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
 }
 
 impl Add for Span {

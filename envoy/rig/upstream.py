@@ -69,6 +69,11 @@ class Upstream:
     def calls_to(self, path):
         return self._counts()["calls_by_path"].get(path, 0)
 
+    @property
+    def recorded(self):
+        """What the behaviour `record` has kept."""
+        return self._tell("GET", "/recorded").json()
+
     def _counts(self):
         return self._tell("GET", "/counts").json()
 

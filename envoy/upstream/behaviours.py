@@ -25,6 +25,12 @@ async def repeat(exchange, upstream, headers):
     exchange.respond(200, headers, exchange.body)
 
 
+async def record(exchange, upstream, headers, part="body"):
+    """Keeps the request's body, or with `record/head` its head: the control port gives them all."""
+    upstream.recorded.append(getattr(exchange, part).decode())
+    await status(exchange, upstream, headers)
+
+
 async def assistant(exchange, upstream, headers, token="secret"):
     """Takes its time to answer the question in the request's body, if the proxy's own token comes with it."""
     if f"\r\nauthorization: Bearer {token}\r\n".encode() not in exchange.head + b"\r\n":
@@ -114,8 +120,8 @@ async def do(behaviour, exchange, upstream, headers):
 
 
 HERE = (
-    *(status, echo, repeat, assistant, delay, hold, hang, reset, close, garbage, raw, refuse_stream, large_headers),
-    *(early_hints, early, upgrade, first),
+    *(status, echo, repeat, record, assistant, delay, hold, hang, reset, close, garbage, raw, refuse_stream),
+    *(large_headers, early_hints, early, upgrade, first),
 )
 BEHAVIOURS = {each.__name__.replace("_", "-"): each for each in (*HERE, *pieces.BEHAVIOURS)}
 

@@ -25,12 +25,18 @@ async def listen(upstream, host, port):
             await upstream.listen()
         elif request == "DELETE /counts":
             upstream.forget()
+        elif request == "GET /recorded":
+            return respond(exchange, upstream.recorded)
         elif request != "GET /counts":
             return exchange.respond(404, [], b"no such control\n")
-        exchange.respond(200, [("content-type", "application/json")], json.dumps(counts(upstream)).encode())
+        respond(exchange, counts(upstream))
 
     server = await asyncio.get_running_loop().create_server(lambda: Connection(answer, set()), host, port)
     return server.sockets[0].getsockname()[1]
+
+
+def respond(exchange, document):
+    exchange.respond(200, [("content-type", "application/json")], json.dumps(document).encode())
 
 
 def counts(upstream):

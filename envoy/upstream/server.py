@@ -21,6 +21,7 @@ class Upstream:
 
     def forget(self):
         self.calls = collections.Counter()
+        self.recorded = []
         self.max_in_flight = self.in_flight
 
     async def answer(self, exchange):

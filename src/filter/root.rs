@@ -8,6 +8,7 @@ use proxy_wasm::types::ContextType;
 
 use super::http::Exchange;
 use super::waiting_room::{Reachable, SharedRoom, end_waits};
+use super::webhook::{call_ended, post_events};
 use crate::config::{Config, ConfigError};
 use crate::host::Host;
 use crate::panel::Panel;
@@ -53,7 +54,20 @@ impl Root {
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, _: usize, _: usize) {
+        if let Some(panel) = &self.panel {
+            call_ended(panel, self.host, token, headers);
+        }
+    }
+
+    fn on_done(&mut self) -> bool {
+        if let Some(panel) = &self.panel {
+            panel.borrow_mut().abandon_webhook();
+        }
+        true
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -74,6 +88,8 @@ impl RootContext for Root {
         }
         if let Some(panel) = &self.panel {
             panel.borrow_mut().sync();
+            // Before the waits end, which turns to streams: a call made then would be theirs.
+            post_events(panel, self.host);
             if let Some(room) = &self.room {
                 end_waits(room, panel, self.host);
             }

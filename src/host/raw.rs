@@ -89,6 +89,7 @@ pub(super) enum Map {
     RequestHeaders = 0,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
+    CallResponseHeaders = 6,
 }
 
 /// Buffers, by the ABI's numbers.

@@ -21,6 +21,7 @@ impl<H: Host> Panel<H> {
         self.tell_others();
         self.release_untracked();
         self.report_faults();
+        self.report_undelivered();
     }
 
     fn read_pulse(&mut self) {
@@ -134,6 +135,11 @@ impl<H: Host> Panel<H> {
         if mem::take(&mut self.has_untracked) {
             self.seats.retain(|_, seat| !matches!(seat, Seat::Untracked));
         }
+    }
+
+    pub(super) fn report_undelivered(&mut self) {
+        let undelivered = self.outbox.take_undelivered();
+        self.metrics.add(self.store.shared(), ProxyMetric::WebhookFailed, undelivered);
     }
 
     pub(super) fn report_faults(&self) {

@@ -55,4 +55,5 @@ mod strangers;
 mod telling;
 mod thresholds;
 mod time;
+mod webhook;
 mod workers;

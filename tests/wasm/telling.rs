@@ -84,7 +84,7 @@ fn every_metric_of_a_circuit_is_there_from_its_first_sight() {
         let name = format!("circuit_breaker.hf_api.{metric}");
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
-    for metric in ["untracked", "shared_data_conflicts", "bad_records"] {
+    for metric in ["untracked", "shared_data_conflicts", "bad_records", "webhook_failed"] {
         assert!(names.contains(&format!("circuit_breaker.{metric}")), "{metric}");
     }
 }
