@@ -9,8 +9,9 @@ use std::mem;
 use std::rc::Rc;
 
 use crate::breaker::{
-    self, Call, Decision, Evidence, Lapsed, Outcome, Owner, Pace, Permit, Phase, Policy, PolicyId,
-    Record, RejectReason, Rejection, Request, Settled, State, Tally, Transition, Verdict, Windows,
+    self, Call, Decision, Evidence, Forced, Lapsed, Outcome, Owner, Pace, Permit, Phase, Policy,
+    PolicyId, Record, RejectReason, Rejection, Request, Settled, State, Tally, Transition, Verdict,
+    Windows,
 };
 use crate::clock::{Clock, WorkerClock};
 use crate::store::{SharedData, Store, StoreError};
@@ -213,6 +214,45 @@ impl Circuit {
         }
     }
 
+    /// Forces a state for so long. `None` where the store gave up.
+    pub fn force<S: SharedData + Clock>(
+        &mut self,
+        store: &Store<S>,
+        clock: &WorkerClock,
+        to: Forced,
+        span: Span,
+    ) -> Result<Option<Told<()>>, Evicted> {
+        let policy = self.policy;
+        let now = clock.read(store.shared());
+        let until = now.whole_millis() + span;
+        self.steer(store, |record| breaker::force(&policy, record, now, to, until))
+    }
+
+    /// Ends what was forced. `None` where the store gave up.
+    pub fn unforce<S: SharedData + Clock>(
+        &mut self,
+        store: &Store<S>,
+        clock: &WorkerClock,
+    ) -> Result<Option<Told<()>>, Evicted> {
+        let policy = self.policy;
+        let now = clock.read(store.shared());
+        self.steer(store, |record| breaker::unforce(&policy, record, now).with(()))
+    }
+
+    fn steer<S: SharedData>(
+        &mut self,
+        store: &Store<S>,
+        decide: impl Fn(&Record) -> Decision<()>,
+    ) -> Result<Option<Told<()>>, Evicted> {
+        match self.update(store, decide) {
+            Ok(Decision { transition, .. }) => {
+                Ok(Some(Told { answer: (), lapsed: Lapsed::default(), transition }))
+            }
+            Err(Refused::Evicted) => Err(Evicted),
+            Err(Refused::Store) => Ok(None),
+        }
+    }
+
     /// Notes that the client has sent all of a probe's request.
     pub fn request_sent<S: SharedData + Clock>(
         &mut self,
@@ -267,6 +307,15 @@ impl Circuit {
             }
             Err(Refused::Evicted) => Err(Evicted),
             Err(Refused::Store) => Ok(Told::quietly(())),
+        }
+    }
+
+    /// Whether time alone may change it.
+    pub const fn is_timed(&self) -> bool {
+        match self.snapshot.phase {
+            Phase::HalfOpen { .. } => true,
+            Phase::Closed { forced_until, .. } => forced_until.is_some(),
+            Phase::Open { .. } => false,
         }
     }
 

@@ -31,6 +31,7 @@ pub use error::ConfigError;
 pub use events::Webhook;
 pub use policy::{CircuitPolicy, Mode};
 pub use reject::Reject;
+pub use units::{DAY, duration};
 
 use std::rc::Rc;
 
@@ -60,6 +61,8 @@ pub struct Status {
     pub path: String,
     /// Answer even where a route leads to a cluster.
     pub everywhere: bool,
+    /// The SHA-256 of the token with which states can be forced; `None`: nobody can.
+    pub control_token: Option<[u8; 32]>,
 }
 
 impl Config {
@@ -121,7 +124,8 @@ impl Config {
 
 impl Status {
     fn read(at: &Node<'_>) -> Result<Self, ConfigError> {
-        let [path, everywhere] = at.fields(["path", "everywhere"])?;
+        let [path, everywhere, control_token] =
+            at.fields(["path", "everywhere", "control_token_sha256"])?;
         Ok(Self {
             path: path.text(
                 "a path",
@@ -129,8 +133,24 @@ impl Status {
                 |text| is_path(text).then(|| text.to_owned()),
             )?,
             everywhere: everywhere.flag()?,
+            control_token: control_token.nullable(|at| {
+                at.text(
+                    "a SHA-256",
+                    "64 hexadecimal digits, as `printf %s TOKEN | sha256sum` prints them, or null",
+                    digest,
+                )
+            })?,
         })
     }
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let is_hex = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    for (place, byte) in digest.iter_mut().enumerate().filter(|_| is_hex) {
+        *byte = u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    is_hex.then_some(digest)
 }
 
 /// It becomes part of every key in shared data.
@@ -219,12 +239,13 @@ mod tests {
     #[test]
     fn a_status_that_is_given_is_on() {
         let status = |json| parse(json).status.unwrap();
-        let defaults = Status { path: "/-/circuit-breakers".into(), everywhere: false };
+        let defaults =
+            Status { path: "/-/circuit-breakers".into(), everywhere: false, control_token: None };
         assert_eq!(status(r#"{"status": {}}"#), defaults);
         let path = "/a%20b/c.d".to_owned();
         assert_eq!(
             status(r#"{"status": {"path": "/a%20b/c.d", "everywhere": true}}"#),
-            Status { path, everywhere: true }
+            Status { path, everywhere: true, control_token: None }
         );
     }
 
@@ -244,9 +265,30 @@ mod tests {
             r#"status.everywhere: "yes" is not a boolean, expected true or false"#
         );
         assert_eq!(
-            error(r#"{"status": {"control_token_sha256": null}}"#),
-            "status.control_token_sha256: unknown field, expected one of path, everywhere"
+            error(r#"{"status": {"token": null}}"#),
+            "status.token: unknown field, expected one of path, everywhere, control_token_sha256"
         );
+    }
+
+    #[test]
+    fn a_control_token_is_given_by_its_sha_256() {
+        let token = |value: &str| {
+            let json = format!(r#"{{"status": {{"control_token_sha256": {value}}}}}"#);
+            Config::parse(json.as_bytes()).map(|config| config.status.unwrap().control_token)
+        };
+        assert_eq!(token("null").unwrap(), None);
+        let hex = format!("\"0aF1{}\"", "00".repeat(30));
+        assert_eq!(token(&hex).unwrap().unwrap()[..3], [0x0a, 0xf1, 0]);
+        for wrong in ["\"secret\"", "7", &format!("\"{}\"", "0g".repeat(32))] {
+            let problem = token(wrong).unwrap_err().to_string();
+            assert!(
+                problem.ends_with(
+                    "is not a SHA-256, expected 64 hexadecimal digits, as `printf %s TOKEN | \
+                     sha256sum` prints them, or null"
+                ),
+                "{problem}"
+            );
+        }
     }
 
     #[test]

@@ -52,11 +52,11 @@ impl fmt::Display for Event {
         let transition = &self.transition;
         write!(
             f,
-            "circuit breaker state change circuit={} from={} to={} reason=\"{}\" generation={}",
+            "circuit breaker state change circuit={} from={} to={} reason={:?} generation={}",
             Word(&self.circuit),
             transition.from.as_str(),
             transition.to.as_str(),
-            transition.reason,
+            self.reason(),
             transition.generation,
         )?;
         if let Some(span) = transition.open_for {
@@ -84,10 +84,18 @@ struct StateChange<'a> {
 }
 
 impl Event {
+    /// Why, with an operator's own words where it was their doing.
+    pub fn reason(&self) -> String {
+        match &self.note {
+            Some(note) => format!("override: {note}"),
+            None => self.transition.reason.to_string(),
+        }
+    }
+
     /// The document for the webhook. `wall` is the time since the unix epoch, `now` the same
     /// instant on the monotonic clock.
     pub fn document(&self, now: Timestamp, wall: Span) -> Vec<u8> {
-        let Self { circuit, mode, at, transition } = self;
+        let Self { circuit, mode, at, transition, .. } = self;
         let ago = now.whole_millis().since(at.whole_millis());
         let change = StateChange {
             event: "state_change",
@@ -95,7 +103,7 @@ impl Event {
             mode: mode.as_str(),
             from: transition.from.as_str(),
             to: transition.to.as_str(),
-            reason: transition.reason.to_string(),
+            reason: self.reason(),
             generation: transition.generation,
             timestamp: wall.less(ago).as_unix_seconds(),
         };
@@ -135,6 +143,7 @@ mod tests {
         Event {
             circuit: Rc::from(circuit),
             mode: Mode::Enforce,
+            note: None,
             at: Timestamp::from_nanos(5_000_000_007),
             transition: Transition {
                 from: State::Closed,
@@ -159,6 +168,13 @@ mod tests {
     fn a_circuit_that_only_watches_says_so() {
         let line = Event { mode: Mode::Shadow, ..opened("hf_api") }.to_string();
         assert!(line.ends_with(" open_for=30s mode=shadow"), "{line}");
+    }
+
+    #[test]
+    fn an_operators_words_are_the_reason_and_stay_data() {
+        let event = Event { note: Some(Rc::from("a \"b\"\nlevel=warn")), ..opened("hf_api") };
+        let line = event.to_string();
+        assert!(line.contains(r#"reason="override: a \"b\"\nlevel=warn" generation"#), "{line}");
     }
 
     #[test]

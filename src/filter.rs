@@ -1,5 +1,6 @@
 //! The proxy-wasm contexts: thin, and the only place that logs.
 
+mod ask;
 mod fall_back;
 mod http;
 mod keep;

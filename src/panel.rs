@@ -7,10 +7,12 @@
 
 mod cached;
 mod flights;
+mod history;
 mod index;
 mod ledger;
 mod pulse;
 mod seats;
+mod steer;
 mod sync;
 mod views;
 
@@ -22,9 +24,11 @@ use fnv::FnvHashMap;
 use self::cached::Cached;
 use self::flights::Flights;
 pub use self::flights::{Awaited, FlightKey};
+pub use self::history::{Failed, Past};
 use self::ledger::Ledger;
 use self::pulse::Change;
-pub use self::views::View;
+pub use self::steer::{Obeyed, Order};
+pub use self::views::{Details, Probe, View};
 use crate::breaker::{
     Call, Evidence, Lapsed, Outcome, Owner, Permit, Rejection, Settled, State, Transition,
 };
@@ -65,8 +69,10 @@ pub struct Panel<H> {
     untold: Vec<Change>,
     /// Circuits with successes to publish.
     with_news: Vec<usize>,
-    /// Circuits that were half-open when last looked at.
-    half_open: Vec<usize>,
+    /// Circuits with failures to publish.
+    with_failures: Vec<usize>,
+    /// Circuits that time alone may change.
+    timed: Vec<usize>,
     /// The circuit that the next sync reads again without being told to.
     next_refresh: usize,
     /// Whether a name was refused since the last sync.
@@ -104,6 +110,8 @@ struct Guarded {
     deadlines: Deadlines,
     /// Successes since the last sync.
     unreported: u32,
+    /// The last failures since then.
+    failed: Vec<Failed>,
 }
 
 /// What a circuit's requests have been so far.
@@ -121,6 +129,8 @@ pub struct Event {
     pub circuit: Rc<str>,
     pub mode: Mode,
     pub at: Timestamp,
+    /// An operator's reason, where the state was forced.
+    pub note: Option<Rc<str>>,
     pub transition: Transition,
 }
 
@@ -185,7 +195,8 @@ impl<H: Host> Panel<H> {
             seen: 0,
             untold: Vec::new(),
             with_news: Vec::new(),
-            half_open: Vec::new(),
+            with_failures: Vec::new(),
+            timed: Vec::new(),
             next_refresh: 0,
             has_untracked: false,
             may_evict_from: Timestamp::ZERO,
@@ -469,30 +480,53 @@ impl<H: Host> Panel<H> {
 
     /// Rule 2: what a change that has been stored means to everyone else.
     fn tell(&mut self, seat: usize, lapsed: Lapsed, transition: Option<Transition>) {
+        self.tell_with(seat, lapsed, transition, None);
+    }
+
+    fn tell_with(
+        &mut self,
+        seat: usize,
+        lapsed: Lapsed,
+        transition: Option<Transition>,
+        note: Option<Rc<str>>,
+    ) {
         let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
             return;
         };
         let host = self.store.shared();
         guarded.metrics.add(host, Metric::ProbeTimeouts, lapsed.timed_out.into());
         guarded.metrics.add(host, Metric::Successes, lapsed.passed.into());
-        if guarded.circuit.snapshot().state() == State::HalfOpen && !self.half_open.contains(&seat)
-        {
-            self.half_open.push(seat);
+        if guarded.circuit.is_timed() && !self.timed.contains(&seat) {
+            self.timed.push(seat);
         }
         if let Some(transition) = transition {
-            guarded.metrics.add(host, Metric::of_transition(transition.to), 1);
+            // An override of a state by itself is none of these.
+            if transition.from != transition.to {
+                guarded.metrics.add(host, Metric::of_transition(transition.to), 1);
+            }
             guarded.metrics.set_state(host, transition.to);
             self.untold.push(Change::Circuit(guarded.slot));
             let event = Event {
                 circuit: Rc::clone(&guarded.name),
                 mode: guarded.policy.mode,
                 at: self.clock.latest(),
+                note,
                 transition,
             };
+            let (slot, owner) = (guarded.slot, guarded.circuit.owner());
+            self.note_event(slot, owner, &event);
             if self.config.webhook.is_some() {
                 self.outbox.push(event.clone());
             }
             self.events.push(event);
+            self.tell_others();
+        }
+    }
+
+    /// Has the others read a circuit's record again.
+    fn tell_of(&mut self, seat: usize) {
+        if let Some(guarded) = self.circuits.get(seat).and_then(Option::as_ref) {
+            self.untold.push(Change::Circuit(guarded.slot));
             self.tell_others();
         }
     }

@@ -1,32 +1,41 @@
 //! The status endpoint: what the circuits are doing, as JSON.
 
+pub mod control;
+
+use std::rc::Rc;
+
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::breaker::State;
-use crate::config::Mode;
-use crate::panel::View;
+use crate::config::{CircuitPolicy, Mode};
+use crate::panel::{self, View};
 use crate::reply::{Reply, document, problem};
 use crate::time::Span;
 
 const DETAILS: &str = "circuit_breaker_status";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a request on the status path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
     All,
     One(String),
+    /// What is forced of a circuit.
+    Override(String),
 }
 
 #[derive(Serialize)]
 struct All {
     circuit_breakers: Vec<Entry>,
+    version: &'static str,
     timestamp: f64,
 }
 
 #[derive(Serialize)]
 struct One {
     circuit_breaker: Entry,
+    version: &'static str,
     timestamp: f64,
 }
 
@@ -50,8 +59,58 @@ struct Entry {
     requests_total: u64,
     failures_total: u64,
     rejected: u64,
-    /// None can be set yet: the key is part of the contract that readers rely on.
-    r#override: Option<()>,
+    would_reject: u64,
+    would_reject_succeeded: u64,
+    r#override: Option<Override>,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+struct Override {
+    state: &'static str,
+    until: f64,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Details {
+    probes: Vec<Probe>,
+    transitions: Vec<Transition>,
+    last_failures: Vec<Failure>,
+    policy: Policy,
+}
+
+#[derive(Serialize)]
+struct Probe {
+    stage: &'static str,
+    granted_at: f64,
+    expires_at: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Transition {
+    at: f64,
+    from: &'static str,
+    to: &'static str,
+    reason: String,
+    generation: u32,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    at: f64,
+    status: Option<u16>,
+    details: String,
+}
+
+/// As it is configured.
+struct Policy(Rc<CircuitPolicy>);
+
+impl Serialize for Policy {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.document.serialize(to)
+    }
 }
 
 /// What `path` asks for below `base`; `None` where it is another path. The query is not looked at.
@@ -59,34 +118,38 @@ pub fn asked(base: &str, path: &str) -> Option<Asked> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
     match path.strip_prefix(base)? {
         "" | "/" => Some(Asked::All),
-        rest => rest
-            .strip_prefix('/')
-            .map(|name| Asked::One(percent_decode_str(name).decode_utf8_lossy().into_owned())),
+        rest => {
+            let rest = rest.strip_prefix('/')?;
+            let name = |name| percent_decode_str(name).decode_utf8_lossy().into_owned();
+            Some(match rest.strip_suffix("/override") {
+                Some(rest) => Asked::Override(name(rest)),
+                None => Asked::One(name(rest)),
+            })
+        }
     }
 }
 
 /// All circuits. `wall` is the time since the unix epoch.
 pub fn all(views: Vec<View>, wall: Span) -> Reply {
     let circuit_breakers = views.into_iter().map(|view| entry(view, wall)).collect();
-    document(200, DETAILS, "application/json", &All { circuit_breakers, timestamp: seconds(wall) })
+    document(
+        200,
+        DETAILS,
+        "application/json",
+        &All { circuit_breakers, version: VERSION, timestamp: seconds(wall) },
+    )
 }
 
 /// One circuit.
 pub fn one(name: &str, view: Option<View>, wall: Span) -> Reply {
     match view {
         Some(view) => {
-            let one = One { circuit_breaker: entry(view, wall), timestamp: seconds(wall) };
+            let circuit_breaker = entry(view, wall);
+            let one = One { circuit_breaker, version: VERSION, timestamp: seconds(wall) };
             document(200, DETAILS, "application/json", &one)
         }
         None => problem(404, DETAILS, &format!("there is no circuit named \"{name}\"")),
     }
-}
-
-/// Any method but GET and HEAD.
-pub fn method_not_allowed() -> Reply {
-    let mut reply = problem(405, DETAILS, "the status is read with GET");
-    reply.headers.push(("allow".to_owned(), "GET, HEAD".to_owned()));
-    reply
 }
 
 fn entry(view: View, wall: Span) -> Entry {
@@ -102,7 +165,7 @@ fn entry(view: View, wall: Span) -> Entry {
         generation: view.generation,
         opened_at: view.opened.map(ago),
         retry_after: view.retry_after.map(|span| span.as_secs_ceil().max(1)),
-        reason: view.reason.map(|reason| reason.to_string()),
+        reason: view.reason,
         // Calls that are slow already have no outcome yet.
         requests: view.tally.requests().max(view.tally.timed()),
         failures: view.tally.failures,
@@ -110,8 +173,42 @@ fn entry(view: View, wall: Span) -> Entry {
         requests_total: view.successes_total.saturating_add(view.failures_total),
         failures_total: view.failures_total,
         rejected: view.rejected_total,
-        r#override: None,
+        would_reject: view.would_reject_total,
+        would_reject_succeeded: view.would_reject_succeeded_total,
+        r#override: view.forced.map(|(state, left, reason)| Override {
+            state: state.as_str(),
+            until: seconds(wall + left),
+            reason,
+        }),
+        details: view.details.map(|it| details(it, wall)),
         name: view.name,
+    }
+}
+
+fn details(view: panel::Details, wall: Span) -> Details {
+    let ago = |span: Span| seconds(wall.less(span));
+    let probe = |probe: panel::Probe| Probe {
+        stage: probe.stage,
+        granted_at: ago(probe.granted),
+        expires_at: probe.left.map(|left| seconds(wall + left)),
+    };
+    let transition = |(span, past): (Span, panel::Past)| Transition {
+        at: ago(span),
+        from: past.from.as_str(),
+        to: past.to.as_str(),
+        reason: past.reason,
+        generation: past.generation,
+    };
+    let failure = |(span, failed): (Span, panel::Failed)| Failure {
+        at: ago(span),
+        status: failed.status,
+        details: failed.details,
+    };
+    Details {
+        probes: view.probes.into_iter().map(probe).collect(),
+        transitions: view.transitions.into_iter().map(transition).collect(),
+        last_failures: view.failures.into_iter().map(failure).collect(),
+        policy: Policy(view.policy),
     }
 }
 
@@ -123,7 +220,7 @@ fn seconds(wall: Span) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breaker::{Tally, TripReason};
+    use crate::breaker::Tally;
 
     fn view() -> View {
         View {
@@ -131,7 +228,7 @@ mod tests {
             mode: Mode::Enforce,
             state: State::Open,
             generation: 3,
-            reason: Some(TripReason::ConsecutiveFailures { failures: 5 }),
+            reason: Some("5 consecutive failures".to_owned()),
             tally: Tally { successes: 7, failures: 5, fast: 9, slow: 3 },
             last_failure: Some(Span::from_secs(2)),
             opened: Some(Span::from_secs(2)),
@@ -139,6 +236,10 @@ mod tests {
             successes_total: 70,
             failures_total: 30,
             rejected_total: 4,
+            would_reject_total: 2,
+            would_reject_succeeded_total: 1,
+            forced: None,
+            details: None,
         }
     }
 
@@ -158,8 +259,10 @@ mod tests {
                 "fail_count": 5, "last_failure_time": 1_703_699_998.25, "is_healthy": false,
                 "generation": 3, "opened_at": 1_703_699_998.25, "retry_after": 28,
                 "reason": "5 consecutive failures", "requests": 12, "failures": 5,
-                "slow": 3, "requests_total": 100, "failures_total": 30, "rejected": 4, "override": null,
+                "slow": 3, "requests_total": 100, "failures_total": 30, "rejected": 4, "would_reject": 2,
+                "would_reject_succeeded": 1, "override": null,
             },
+            "version": VERSION,
             "timestamp": 1_703_700_000.25,
         });
         assert_eq!(body(&reply), expected);
@@ -191,6 +294,9 @@ mod tests {
             one("outbound|80||b")
         );
         assert_eq!(asked(base, "/-/circuit-breakers/a%2"), one("a%2"));
+        let forced = |name: &str| Some(Asked::Override(name.to_owned()));
+        assert_eq!(asked(base, "/-/circuit-breakers/a%2Fb/override?state=open"), forced("a/b"));
+        assert_eq!(asked(base, "/-/circuit-breakers/*/override"), forced("*"));
         assert_eq!(asked(base, "/-/circuit-breakers-of-others"), None);
         assert_eq!(asked(base, "/"), None);
     }

@@ -282,8 +282,8 @@ mod tests {
     use super::*;
     use crate::breaker::tests::*;
     use crate::breaker::{
-        CountRule, Evidence, Outcome, Permit, Policy, Ratio, RatioRule, Request, WindowSpan, admit,
-        headers_arrived, lapse, request_sent, settle, slow,
+        CountRule, Evidence, Forced, Outcome, Permit, Policy, Ratio, RatioRule, Request,
+        WindowSpan, admit, force, headers_arrived, lapse, request_sent, settle, slow,
     };
     use crate::time::Timestamp;
 
@@ -316,6 +316,7 @@ mod tests {
         let with_headers = headers_arrived(&half_open, at(31_100), &permit).next.unwrap();
         let recovered = call(&policy, open(&policy), at(31_000), Outcome::Success);
         let counting = call(&policy, closed(&policy), at(70), FAILURE);
+        let forced = |to| force(&policy, &counting, at(80), to, at(90)).next.unwrap();
         for record in [
             closed(&policy),
             counting,
@@ -325,6 +326,8 @@ mod tests {
             recovered,
             slowed,
             sending,
+            forced(Forced::Open),
+            forced(Forced::Closed),
         ] {
             assert_eq!(Record::decode(&record.encode()), Some(record));
         }

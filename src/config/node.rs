@@ -206,6 +206,22 @@ impl<'a> Node<'a> {
         serde_json::to_vec(self.value()?).ok()
     }
 
+    /// What holds here, of all layers together.
+    pub(super) fn merged(&self) -> Value {
+        merged(self.layers)
+    }
+
+    /// As [`Node::merged`], but with those fields alone that the uppermost layer has.
+    pub(super) fn completed(&self) -> Value {
+        match (self.merged(), self.value()) {
+            (Value::Object(mut fields), Some(top)) => {
+                fields.retain(|(name, _)| top.field(name).is_some());
+                Value::Object(fields)
+            }
+            (value, _) => value,
+        }
+    }
+
     /// A number of bytes, or text with a unit.
     pub(super) fn size<T>(
         &self,
@@ -310,6 +326,27 @@ impl<'a> Node<'a> {
             _ => None,
         }
     }
+}
+
+fn merged(layers: Layers<'_>) -> Value {
+    let top = layers.into_iter().flatten().next();
+    if !matches!(top, Some(Value::Object(_))) {
+        return top.cloned().unwrap_or(Value::Null);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for layer in layers.into_iter().flatten() {
+        let Value::Object(fields) = layer else { continue };
+        for (name, _) in fields {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+    }
+    let field = |name: &str| {
+        let below = layers.map(|layer| layer.and_then(|value| value.field(name)));
+        (name.to_owned(), merged(below))
+    };
+    Value::Object(names.into_iter().map(field).collect())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU8, NonZeroU32};
 
 use fnv::FnvHasher;
+use serde::{Serialize, Serializer};
 
 use super::classify;
 use super::error::ConfigError;
@@ -14,6 +15,7 @@ use super::node::Node;
 use super::reject::Reject;
 use super::trip;
 use super::units::DAY;
+use super::value::Value;
 use crate::breaker::{Backoff, HalfOpen, Jitter, MAX_PROBES, Multiplier, Policy, PolicyId};
 use crate::classify::Rules;
 use crate::fallback::{CacheRules, Fallback, Way};
@@ -32,6 +34,26 @@ pub struct CircuitPolicy {
     /// Tried in order. None where the mode answers nothing.
     pub fallback: Vec<Fallback>,
     pub reject: Reject,
+    /// All of it, as it is configured.
+    pub document: Document,
+}
+
+/// For people to read. How a policy was written makes no difference to what it is.
+#[derive(Clone, Debug)]
+pub struct Document(Value);
+
+impl PartialEq for Document {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Document {}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
 }
 
 /// Whether a circuit acts on what it decides.
@@ -80,7 +102,8 @@ impl CircuitPolicy {
         let classify = classify::read(&classify)?;
         let (backoff, honor_retry_after) = read_open(&open)?;
         let (half_open, probe_methods) = read_half_open(&half_open)?;
-        let trip = trip::read(&trip.replaced_whole(), classify.slow_after)?;
+        let trips = trip.replaced_whole();
+        let trip = trip::read(&trips, classify.slow_after)?;
         let mode = Mode::read(&mode)?;
         let mut fallback = fallback::read(&fallback)?;
         if mode != Mode::Enforce {
@@ -96,6 +119,7 @@ impl CircuitPolicy {
             classify,
             fallback,
             reject: Reject::read(&reject)?,
+            document: Document(at.merged().with("trip", trips.completed())),
         })
     }
 }

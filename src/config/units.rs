@@ -4,7 +4,7 @@ use crate::time::Span;
 
 /// The longest duration there is: longer than any wait that makes sense, and far from where sums of
 /// times saturate.
-pub(super) const DAY: Span = Span::from_secs(24 * 60 * 60);
+pub const DAY: Span = Span::from_secs(24 * 60 * 60);
 
 /// As JSON writes one, or as YAML may: `.5`.
 pub(super) fn number(text: &str) -> Option<f64> {
@@ -15,7 +15,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
 }
 
 /// `250ms`, `30s`, `1.5m`, `24h`.
-pub(super) fn duration(text: &str) -> Option<Span> {
+pub fn duration(text: &str) -> Option<Span> {
     let (number, unit) = split(text)?;
     let nanos = match unit {
         "ms" => 1e6,

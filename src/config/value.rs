@@ -23,6 +23,16 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// With another value for a field that is there.
+    pub(super) fn with(mut self, name: &str, value: Self) -> Self {
+        if let Self::Object(fields) = &mut self
+            && let Some((_, field)) = fields.iter_mut().find(|(field, _)| field == name)
+        {
+            *field = value;
+        }
+        self
+    }
+
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
         let Self::Object(fields) = self else {
             return None;

@@ -16,7 +16,6 @@ use crate::config::CircuitPolicy;
 use crate::host::Host;
 use crate::panel::{Admitted, FlightKey, Ticket};
 use crate::reply::Reply;
-use crate::status::{self, Asked};
 use crate::time::Timestamp;
 
 /// What is to be done with a request.
@@ -210,25 +209,6 @@ impl Exchange {
 
     fn take_grpc_status(&mut self, value: Option<Vec<u8>>) {
         self.grpc_status = value.map(|value| GrpcStatus::from_header(&value));
-    }
-
-    /// The status, where it is on and asked for: of requests without a cluster, or of all.
-    fn ask_status(&self, panel: &SharedPanel, has_cluster: bool) -> Option<Reply> {
-        let mut panel = panel.borrow_mut();
-        let config = panel.config().status.as_ref()?;
-        if config.everywhere != has_cluster {
-            return None;
-        }
-        let path = self.host.request_header(":path")?;
-        let asked = status::asked(&config.path, &String::from_utf8_lossy(&path))?;
-        let wall = self.host.wall();
-        Some(match self.host.request_header(":method").as_deref() {
-            Some(b"GET" | b"HEAD") => match asked {
-                Asked::All => status::all(panel.views(), wall),
-                Asked::One(name) => status::one(&name, panel.view(&name), wall),
-            },
-            _ => status::method_not_allowed(),
-        })
     }
 }
 

@@ -70,7 +70,11 @@ impl Exchange {
                 None => self.retry_after(&details, policy),
             },
         };
-        panel.borrow_mut().settle(ticket, &call, served_by.as_deref());
+        let mut panel = panel.borrow_mut();
+        if classified.is_failure() && !ticket.is_spectator() {
+            panel.note_failure(ticket, served_by.as_deref(), (self.status, &details));
+        }
+        panel.settle(ticket, &call, served_by.as_deref());
     }
 
     fn settle_plainly(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {

@@ -90,6 +90,7 @@ impl<H: Host> Panel<H> {
             has_misrouted: false,
             deadlines: Deadlines::default(),
             unreported: 0,
+            failed: Vec::new(),
         };
         let seat = self.circuits.iter().position(Option::is_none).unwrap_or(self.circuits.len());
         match self.circuits.get_mut(seat) {
@@ -177,7 +178,10 @@ impl<H: Host> Panel<H> {
         let idle_since = |slot: u16, tenant: &Tenant| {
             let owner = owner_of(&tenant.name);
             let record = self.store.load::<Record>(&self.key(&format!("circuit/{slot}"))).ok()?;
-            if record.is_some_and(|record| record.state() != State::Closed) {
+            let is_wanted = |record: Record| {
+                record.state() != State::Closed || record.forced(self.clock.latest()).is_some()
+            };
+            if record.is_some_and(is_wanted) {
                 return None;
             }
             let failed = record.and_then(|record| record.last_failure);
@@ -206,7 +210,8 @@ impl<H: Host> Panel<H> {
         self.seats.remove(guarded.name.as_bytes());
         self.ledger.erase(seat);
         self.with_news.retain(|with_news| *with_news != seat);
-        self.half_open.retain(|half_open| *half_open != seat);
+        self.with_failures.retain(|with_failures| *with_failures != seat);
+        self.timed.retain(|timed| *timed != seat);
         if self.retired.len() >= 4 * usize::from(self.config.max_circuits) {
             self.retired.clear();
         }

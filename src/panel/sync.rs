@@ -18,6 +18,7 @@ impl<H: Host> Panel<H> {
         self.count_hanging(now);
         self.end_leases(now);
         self.publish(now);
+        self.publish_failures();
         self.tell_others();
         self.release_untracked();
         self.report_faults();
@@ -92,7 +93,7 @@ impl<H: Host> Panel<H> {
     }
 
     fn end_leases(&mut self, now: Timestamp) {
-        for seat in mem::take(&mut self.half_open) {
+        for seat in mem::take(&mut self.timed) {
             // The leases and headers of other workers' probes are not told: read, then judge.
             self.refresh(seat);
             let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {

@@ -1,12 +1,13 @@
 //! The circuits as a reader of the status is shown them.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::index::owner_of;
 use super::ledger::Others;
-use super::{Host, Panel, Seat};
-use crate::breaker::{Phase, Record, State, Tally, TripReason};
-use crate::config::Mode;
+use super::{Failed, Host, Panel, Past, Seat};
+use crate::breaker::{Lease, Phase, Record, Stage, State, Tally, TripReason};
+use crate::config::{CircuitPolicy, Mode};
 use crate::metrics::Metric;
 use crate::time::{Span, Timestamp};
 
@@ -18,7 +19,7 @@ pub struct View {
     pub state: State,
     pub generation: u32,
     /// Why it opened, while it is not closed.
-    pub reason: Option<TripReason>,
+    pub reason: Option<String>,
     /// What counts towards a trip; while not closed, what counted when it tripped.
     pub tally: Tally,
     /// How long ago the last failure was.
@@ -30,6 +31,31 @@ pub struct View {
     pub successes_total: u64,
     pub failures_total: u64,
     pub rejected_total: u64,
+    pub would_reject_total: u64,
+    pub would_reject_succeeded_total: u64,
+    /// The state that is forced, for how long yet, and why.
+    pub forced: Option<(State, Span, String)>,
+    /// Only of a circuit that is asked for alone.
+    pub details: Option<Details>,
+}
+
+/// What a reader of one circuit is told besides. Spans are ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    pub probes: Vec<Probe>,
+    /// The oldest first.
+    pub transitions: Vec<(Span, Past)>,
+    pub failures: Vec<(Span, Failed)>,
+    pub policy: Rc<CircuitPolicy>,
+}
+
+/// A probe in flight: since when, how far, and for how long yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub granted: Span,
+    pub stage: &'static str,
+    /// `None`: its headers are good, and all it has to do is to last.
+    pub left: Option<Span>,
 }
 
 impl<H: Host> Panel<H> {
@@ -50,8 +76,30 @@ impl<H: Host> Panel<H> {
 
     /// One circuit; `None` where it is unknown.
     pub fn view(&mut self, name: &str) -> Option<View> {
+        self.publish_failures();
         let others = self.ledger.others(&self.store);
-        self.view_with(name, self.load_index().slot_of(name).is_some(), &others)
+        let view = self.view_with(name, self.load_index().slot_of(name).is_some(), &others)?;
+        Some(View { details: Some(self.details(name)), ..view })
+    }
+
+    fn details(&self, name: &str) -> Details {
+        let policy = self.config.policy(name);
+        let guarded = match self.seats.get(name.as_bytes()) {
+            Some(Seat::Guarded(seat)) => self.circuits.get(*seat).and_then(Option::as_ref),
+            _ => None,
+        };
+        let Some(guarded) = guarded else {
+            return Details { probes: vec![], transitions: vec![], failures: vec![], policy };
+        };
+        let now = self.now();
+        let history = self.history(guarded.slot, guarded.circuit.owner());
+        let ago = |at| now.since(at);
+        Details {
+            probes: probes(&guarded.circuit.snapshot().phase, now),
+            transitions: history.transitions.into_iter().map(|it| (ago(it.at), it)).collect(),
+            failures: history.failures.into_iter().map(|it| (ago(it.at), it)).collect(),
+            policy,
+        }
     }
 
     fn view_with(&mut self, name: &str, has_slot: bool, others: &Others) -> Option<View> {
@@ -80,12 +128,18 @@ impl<H: Host> Panel<H> {
             Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
         };
         let total = |metric| guarded.metrics.value(host, metric);
+        let note = || self.history(guarded.slot, record.owner).note;
+        let reason = phase.reason.map(|reason| match reason {
+            TripReason::Forced => format!("override: {}", note()),
+            reason => reason.to_string(),
+        });
+        let forced = record.forced(now).map(|(state, until)| (state, until.since(now), note()));
         Some(View {
             name: guarded.name.to_string(),
             mode: guarded.policy.mode,
             state: record.state_at(now),
             generation: record.generation,
-            reason: phase.reason,
+            reason,
             tally,
             last_failure: record.last_failure.map(|at| now.since(at)),
             opened: phase.opened,
@@ -93,6 +147,10 @@ impl<H: Host> Panel<H> {
             successes_total: total(Metric::Successes),
             failures_total: total(Metric::Failures),
             rejected_total: total(Metric::Rejected),
+            would_reject_total: total(Metric::WouldReject),
+            would_reject_succeeded_total: total(Metric::WouldRejectSucceeded),
+            forced,
+            details: None,
         })
     }
 
@@ -113,8 +171,25 @@ impl<H: Host> Panel<H> {
             successes_total: 0,
             failures_total: 0,
             rejected_total: 0,
+            would_reject_total: 0,
+            would_reject_succeeded_total: 0,
+            forced: None,
+            details: None,
         }
     }
+}
+
+fn probes(phase: &Phase, now: Timestamp) -> Vec<Probe> {
+    let Phase::HalfOpen { probes, .. } = phase else { return Vec::new() };
+    let view = |lease: &Lease| {
+        let (stage, left) = match lease.stage {
+            Stage::Sending { until } => ("sending", Some(until.since(now))),
+            Stage::Waiting { until } => ("waiting", Some(until.since(now))),
+            Stage::Answered { .. } => ("answered", None),
+        };
+        Probe { granted: now.since(lease.granted), stage, left }
+    };
+    probes.iter().flatten().map(view).collect()
 }
 
 struct Shown {

@@ -37,6 +37,7 @@ mod bodies;
 mod caching;
 mod capacity;
 mod configuration;
+mod control;
 mod deadlines;
 mod endings;
 mod fallbacks;
