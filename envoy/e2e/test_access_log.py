@@ -18,6 +18,7 @@ POLICIES = {
     "rerouting": OPEN | {"fallback": [{"reroute": {"circuit": "well"}}]},
     "replacing": {"fallback": [{"respond": {"body": "sorry"}, "on": ["failed"]}]},
     "probing": {"open": {"duration": "100ms"}},
+    "watching": OPEN | {"mode": "shadow"},
 }
 PATHS = {name: f"/{name}" for name in POLICIES} | {"failing": "/status/503", "replacing": "/status/500"}
 
@@ -58,6 +59,7 @@ NOBODY = None
         ("rerouting", "fallback:reroute", 200, "via_upstream", "well"),
         ("replacing", "fallback:respond", 200, HAD_FAILED, "replacing"),
         ("probing", "probe", 200, "via_upstream", "probing"),
+        ("watching", "would_reject", 200, "via_upstream", "watching"),
     ],
 )
 def test_the_log_tells_what_became_of_the_request(logged, name, says, status, details, answered_by):
