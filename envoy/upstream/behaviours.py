@@ -114,6 +114,12 @@ async def first(exchange, upstream, headers, count, *behaviour):
     await do(() if is_over else behaviour, exchange, upstream, headers)
 
 
+async def flap(exchange, upstream, headers, seconds, *behaviour):
+    """`flap/0.2/status/503`: so for that long, then 200 for as long, and so on."""
+    is_down = int(asyncio.get_running_loop().time() / float(seconds)) % 2
+    await do(behaviour if is_down else (), exchange, upstream, headers)
+
+
 async def do(behaviour, exchange, upstream, headers):
     function, arguments, _ = parse("/".join(behaviour) or "status/200")
     await function(exchange, upstream, headers, *arguments)
@@ -121,7 +127,7 @@ async def do(behaviour, exchange, upstream, headers):
 
 HERE = (
     *(status, echo, repeat, record, assistant, delay, hold, hang, reset, close, garbage, raw, refuse_stream),
-    *(large_headers, early_hints, early, upgrade, first),
+    *(large_headers, early_hints, early, upgrade, first, flap),
 )
 BEHAVIOURS = {each.__name__.replace("_", "-"): each for each in (*HERE, *pieces.BEHAVIOURS)}
 

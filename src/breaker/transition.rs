@@ -73,7 +73,7 @@ pub(super) fn force_open(record: &Record, now: Timestamp, until: Timestamp) -> M
         Phase::Closed { .. } => Tally::NONE,
         Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
     };
-    let wait = until.since(now);
+    let wait = until.since(now.whole_millis());
     let trips = Trips { in_a_row: 0, at: now, wait, reason: TripReason::Forced, tally };
     moved(record, Phase::Open { until, trips }, Cause::Tripped(TripReason::Forced))
 }
