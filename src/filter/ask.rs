@@ -38,10 +38,16 @@ impl Exchange {
         let mut panel = panel.borrow_mut();
         let wall = self.host.wall();
         match asked {
+            Asked::All if self.prefers_page() => status::page(),
             Asked::All => status::all(panel.views(), wall),
             Asked::Override(name) if name == ALL => status::all(panel.views(), wall),
             Asked::One(name) | Asked::Override(name) => status::one(name, panel.view(name), wall),
         }
+    }
+
+    fn prefers_page(&self) -> bool {
+        let accept = self.host.request_header("accept").unwrap_or_default();
+        status::prefers_page(&String::from_utf8_lossy(&accept))
     }
 
     fn order(

@@ -103,6 +103,36 @@ fn unknown_circuits_and_methods_are_problems() {
 }
 
 #[test]
+fn a_browser_gets_a_page_and_a_program_json() {
+    let host = host();
+    let path = "/-/circuit-breakers";
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (accept, content_type) in [
+        (None, "application/json"),
+        (Some("*/*"), "application/json"),
+        (Some("application/json"), "application/json"),
+        (Some(browser), "text/html; charset=utf-8"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let mut asked = request(method, path).without_cluster();
+            if let Some(accept) = accept {
+                asked = asked.header("accept", accept);
+            }
+            let reply = host.send(asked);
+            assert_eq!(reply.status(), 200);
+            assert_eq!(reply.details().as_deref(), Some("circuit_breaker_status"));
+            assert_eq!(reply.header("content-type").as_deref(), Some(content_type), "{accept:?}");
+            assert_eq!(reply.header("vary").as_deref(), Some("accept"));
+            assert_eq!(reply.header("cache-control").as_deref(), Some("no-store"));
+        }
+    }
+    let one = get(&format!("{path}/hf_api")).header("accept", browser).without_cluster();
+    assert_eq!(host.send(one).json()["circuit_breaker"]["name"], "hf_api");
+    let put = request("PUT", path).header("accept", browser).without_cluster();
+    assert_eq!(host.send(put).status(), 405);
+}
+
+#[test]
 fn names_are_percent_decoded() {
     let host = host();
     host.send(get("/").to("outbound|80||a.b")).answered(200);
