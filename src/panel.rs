@@ -268,12 +268,13 @@ impl<H: Host> Panel<H> {
     /// Takes the end of a call. Where another cluster served it than the one that admitted
     /// it, the permit is given back and the call counts for the one that served.
     pub fn settle(&mut self, ticket: &Ticket, call: &Call, served_by: Option<&[u8]>) {
-        if ticket.is_spectator {
-            return self.settle_spectator(ticket, call);
-        }
         let server = served_by.filter(|server| self.has_moved(ticket, server));
         let Some(server) = server else {
-            return self.settle_here(ticket, call);
+            return if ticket.is_spectator {
+                self.settle_spectator(ticket, call);
+            } else {
+                self.settle_here(ticket, call);
+            };
         };
         if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
             guarded.may_move = true;

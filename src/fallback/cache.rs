@@ -32,7 +32,7 @@ pub use key::Key;
 pub use replay::{Cause, added, drop_digests};
 pub use serving::{Served, may_serve};
 pub use slots::Slots;
-pub use storability::{Exchange, Terms, holds_upstream, storable};
+pub use storability::{Exchange, Terms, allows_storing, holds_upstream, storable};
 pub use vary::Vary;
 
 use crate::time::Span;

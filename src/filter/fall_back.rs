@@ -73,7 +73,7 @@ impl Exchange {
 
     /// Goes on where the chain waited for the request's body, with or without that.
     pub(super) fn resume(&mut self, panel: &SharedPanel, waiting: Waiting) -> Step {
-        let Waiting { rejected, link, asked, .. } = waiting;
+        let (rejected, link, asked) = waiting.rejected(panel.borrow().about_now());
         let (state, details) = reply::told(rejected.rejection.reason);
         let why = (Cause::CircuitOpen, state, details);
         let reply = rejected
@@ -95,7 +95,7 @@ impl Exchange {
     /// Whether another circuit's cluster takes the request.
     fn reroute(&mut self, panel: &SharedPanel, reroute: &Reroute) -> bool {
         // Once there is a response it is too late.
-        if self.status.is_some() {
+        if self.status.is_some() || self.is_held_up {
             return false;
         }
         let method = || self.host.request_header(":method");

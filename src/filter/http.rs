@@ -52,6 +52,8 @@ pub(super) struct Exchange {
     pub(super) keeping: Option<Box<Keeping>>,
     pub(super) waiting: Option<Box<Waiting>>,
     pub(super) has_waited: bool,
+    /// Whether the host holds a part of its body that it would send twice: see [`Waiting`].
+    pub(super) is_held_up: bool,
     /// The headers of a cached reply that is on its way.
     pub(super) replayed: Option<Vec<(String, String)>>,
     /// Whether it was sent to another circuit's cluster.
@@ -77,6 +79,7 @@ impl Exchange {
             keeping: None,
             waiting: None,
             has_waited: false,
+            is_held_up: false,
             replayed: None,
             is_rerouted: false,
         }

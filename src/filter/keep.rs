@@ -7,8 +7,8 @@ use crate::classify::VIA_UPSTREAM;
 use crate::config::CircuitPolicy;
 use crate::fallback::CacheRules;
 use crate::fallback::cache::{
-    self, Asked, Cause, Copy, Entry, added, annotate, drop_digests, holds_upstream, is_personal,
-    may_serve, size,
+    self, Asked, Cause, Copy, Entry, added, allows_storing, annotate, drop_digests, holds_upstream,
+    is_personal, may_serve, size,
 };
 use crate::panel::Ticket;
 use crate::reply::{NO_GRPC_STATUS, Reply};
@@ -62,12 +62,7 @@ impl Exchange {
         if let Some(keeping) = &mut self.keeping
             && keeping.asked.takes(size)
         {
-            let chunk = self.host.request_body(0, size);
-            if chunk.len() == size {
-                keeping.asked.add(&chunk);
-            } else {
-                self.keeping = None;
-            }
+            keeping.asked.add(&self.host.request_body(0, size), size);
         }
     }
 
@@ -92,6 +87,7 @@ impl Exchange {
         let key = keeping.asked.key()?;
         if !panel.borrow().is_cache_due(key.hash, rules.refresh_after)
             || !policy.classify.are_good_headers(status, VIA_UPSTREAM)
+            || !allows_storing(rules, &keeping.asked.headers)
         {
             return None;
         }

@@ -12,14 +12,20 @@ use crate::time::{Span, Timestamp};
 /// Envoy's details where its buffer holds no more of a request.
 const TOO_LARGE: &str = "request_payload_too_large";
 
+/// Once a part of the body is held up, only a body callback can let the request pass. Where anything
+/// else does, and the route may need the request again (retries, internal redirects), Envoy sends
+/// that part twice: the second time in place of what the client sends next, which can be a request
+/// of its own to the upstream.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) rejected: Rejected,
+    rejected: Rejected,
     /// The link of the chain that waits.
-    pub(super) link: usize,
-    pub(super) asked: Asked,
+    link: usize,
+    asked: Asked,
     /// How much of the body has been read: what is held up stays in the host's buffer.
     read: usize,
+    has_body: bool,
+    since: Timestamp,
     until: Timestamp,
 }
 
@@ -31,9 +37,12 @@ impl Exchange {
         link: usize,
         (asked, at_most): (Asked, Span),
     ) -> Step {
-        let until = panel.borrow().about_now() + at_most;
+        let since = panel.borrow().about_now();
+        let until = since + at_most;
         self.has_waited = true;
-        self.waiting = Some(Box::new(Waiting { rejected, link, asked, read: 0, until }));
+        let (read, has_body) = (0, false);
+        let waiting = Waiting { rejected, link, asked, read, has_body, since, until };
+        self.waiting = Some(Box::new(waiting));
         Step::Wait
     }
 
@@ -49,9 +58,10 @@ impl Exchange {
         let Some(panel) = self.panel.clone() else {
             return Action::Continue;
         };
+        waiting.has_body = true;
         let more = size.saturating_sub(waiting.read);
         if waiting.asked.takes(more) {
-            waiting.asked.add(&self.host.request_body(waiting.read, more));
+            waiting.asked.add(&self.host.request_body(waiting.read, more), more);
             waiting.read = size;
         }
         if self.is_sent {
@@ -68,6 +78,7 @@ impl Exchange {
     /// The time is up: answers, or lets another cluster have the request.
     pub(super) fn stop_waiting(&mut self, panel: &SharedPanel) {
         if let Some(waiting) = self.waiting.take() {
+            self.is_held_up = waiting.has_body;
             let step = self.resume(panel, *waiting);
             if self.take(step) == Action::Continue {
                 self.host.resume_request();
@@ -87,5 +98,14 @@ impl Exchange {
         self.status = Some(413);
         let step = self.resume(&panel, waiting);
         self.take(step)
+    }
+}
+
+impl Waiting {
+    /// How the request was rejected, with what is left of its wait for the next probe.
+    pub(super) fn rejected(mut self, now: Timestamp) -> (Rejected, usize, Asked) {
+        let retry_after = &mut self.rejected.rejection.retry_after;
+        *retry_after = retry_after.less(now.since(self.since));
+        (self.rejected, self.link, self.asked)
     }
 }

@@ -143,10 +143,10 @@ fn another_cluster_gets_the_whole_of_a_request_that_has_waited() {
     );
     in_time.answered(200);
 
-    let late = host.send(to_backup()).sends("tw", false);
+    let late = host.send(to_backup());
     host.advance(millis(1_010));
     assert_admitted!(&late);
-    let late = late.sends("o", true);
+    let late = late.sends("tw", false).sends("o", true);
     assert_eq!(
         (late.cluster().as_deref(), late.sent_upstream()),
         (Some("backup"), b"two".to_vec())
@@ -161,11 +161,13 @@ fn another_cluster_gets_the_whole_of_a_request_that_has_waited() {
 fn what_a_request_that_has_waited_gets_elsewhere_is_not_stored_as_the_answer_to_half_of_it() {
     let reroute = json!([{ "reroute": { "circuit": "backup" } }]);
     let host = opened(chain(json!({}), reroute));
-    let late = host.send(coming().reroutes_to("backup")).sends("tw", false);
+    let in_time = host.send(coming().reroutes_to("backup")).sends("tw", false).sends("o", true);
+    in_time.ends_as(answer(200).body("the answer to two"));
+    let late = host.send(coming().reroutes_to("backup"));
     host.advance(millis(1_010));
-    late.sends("one", true).ends_as(answer(200).body("the answer to twone"));
+    late.sends("one", true).ends_as(answer(200).body("the answer to one"));
     host.send(get("/other").to("backup")).answered(503);
-    for question in ["one", "two", "", "twone"] {
+    for question in ["one", "two", "", "o"] {
         let reply = host.send(post("/ask", question).to("backup"));
         assert_ne!(
             reply.header("x-circuit-breaker-fallback").as_deref(),
@@ -214,4 +216,24 @@ fn a_failed_response_is_replaced_by_the_answer_to_the_same_question() {
     assert_eq!(host.send(post("/ask", "two")).answered(503).status(), 503);
     // It failed before its body had come: nobody knows what it asks.
     assert_eq!(host.send(coming()).answered(503).status(), 503);
+}
+
+/// Envoy would send what it holds of the body twice: the second time as another request's beginning.
+#[test]
+fn a_request_whose_body_has_begun_is_not_sent_elsewhere_by_the_clock() {
+    let chain_on =
+        json!([{ "reroute": { "circuit": "backup" } }, { "respond": { "body": "sorry" } }]);
+    let host = opened(chain(json!({}), chain_on));
+    let late = host.send(coming().reroutes_to("backup")).sends("tw", false);
+    host.advance(millis(1_010));
+    assert_fell_back!(&late, "respond");
+    assert_eq!(late.sent_upstream(), b"");
+}
+
+#[test]
+fn a_client_is_told_to_come_back_by_what_is_left_of_the_wait() {
+    let host = opened(chain(json!({ "body_wait": "1m" }), json!([])));
+    let waiting = host.send(coming()).sends("tw", false);
+    host.advance(secs(40));
+    assert_rejected!(waiting.sends("o", true), retry_after = 260);
 }

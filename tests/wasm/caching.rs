@@ -414,3 +414,25 @@ fn a_grpc_call_on_a_circuit_that_speaks_http_is_not_replaced() {
     let call = host.send(grpc("/a/B")).ends_as(answer(503).header("content-type", "text/html"));
     assert_eq!(call.header("x-circuit-breaker-fallback"), None);
 }
+
+#[test]
+fn a_head_request_or_one_that_wants_nothing_stored_does_not_keep_others_from_it() {
+    for first in [head("/"), get("/").header("cache-control", "no-store")] {
+        let host = Host::with(caching(json!({ "refresh_after": "30s" })));
+        host.send(first).ends_as(page("hello"));
+        host.send(get("/")).ends_as(page("hello"));
+        host.send(get("/x")).answered(503);
+        assert_fell_back!(host.send(get("/")), "cache");
+    }
+}
+
+#[test]
+fn what_an_address_was_made_of_is_part_of_the_question() {
+    for name in ["x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "x-scheme"] {
+        let ask = |value: &str| get("/").header(name, value);
+        assert!(is_shared(json!({}), ask("a"), ask("a"), page("a")), "{name}");
+        for other in [ask("b"), get("/")] {
+            assert!(!is_shared(json!({}), ask("a"), other, page("a")), "{name}");
+        }
+    }
+}

@@ -17,9 +17,14 @@ pub struct Asked {
 
 #[derive(Debug)]
 enum Progress {
-    Body { draft: Draft, hasher: Sha256, size: usize },
+    Body {
+        draft: Draft,
+        hasher: Sha256,
+        size: usize,
+    },
     Known(Key),
-    TooLong,
+    /// The body is too long, or could not be read.
+    None,
 }
 
 impl Asked {
@@ -51,18 +56,21 @@ impl Asked {
     pub fn takes(&mut self, length: usize) -> bool {
         match &self.key {
             Progress::Body { size, .. } if size.saturating_add(length) > LONGEST_BODY => {
-                self.key = Progress::TooLong;
+                self.key = Progress::None;
                 false
             }
             Progress::Body { .. } => length > 0,
-            Progress::Known(_) | Progress::TooLong => false,
+            Progress::Known(_) | Progress::None => false,
         }
     }
 
-    pub fn add(&mut self, chunk: &[u8]) {
-        if let Progress::Body { hasher, size, .. } = &mut self.key {
+    /// Of a chunk that the host did not hand over whole there is no key.
+    pub fn add(&mut self, chunk: &[u8], length: usize) {
+        if chunk.len() != length {
+            self.key = Progress::None;
+        } else if let Progress::Body { hasher, size, .. } = &mut self.key {
             hasher.update(chunk);
-            *size = size.saturating_add(chunk.len());
+            *size = size.saturating_add(length);
         }
     }
 
@@ -70,7 +78,7 @@ impl Asked {
     pub fn end(&mut self) {
         if let Progress::Body { draft, hasher, .. } = &self.key {
             let digest = hasher.clone().finalize().into();
-            self.key = draft.clone().key(Some(&digest)).map_or(Progress::TooLong, Progress::Known);
+            self.key = draft.clone().key(Some(&digest)).map_or(Progress::None, Progress::Known);
         }
     }
 
@@ -82,7 +90,7 @@ impl Asked {
     pub const fn key(&self) -> Option<&Key> {
         match &self.key {
             Progress::Known(key) => Some(key),
-            Progress::Body { .. } | Progress::TooLong => None,
+            Progress::Body { .. } | Progress::None => None,
         }
     }
 }
@@ -116,7 +124,7 @@ mod tests {
         let mut asked = Asked::new(&with_bodies(), "up", post(&[]), false).unwrap();
         for chunk in chunks {
             if asked.takes(chunk.len()) {
-                asked.add(chunk);
+                asked.add(chunk, chunk.len());
             }
         }
         asked
@@ -152,6 +160,14 @@ mod tests {
         // Not even if no more of it were to come.
         long.end();
         assert!(long.key().is_none() && !long.takes(1));
+    }
+
+    #[test]
+    fn a_body_that_was_not_read_whole_has_no_key() {
+        let mut asked = asked(&[b"ab"]);
+        asked.add(b"c", 2);
+        asked.end();
+        assert!(asked.key().is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{CacheRules, Headers};
 
 /// Parts of names, between hyphens. What authentication leaves in place of what it takes off has
 /// many names, and not to know one of them would give a user's reply to others.
-const PARTS: [&str; 34] = [
+const PARTS: [&str; 50] = [
     "account",
     "apikey",
     "assertion",
@@ -14,21 +14,35 @@ const PARTS: [&str; 34] = [
     "authenticated",
     "authentication",
     "authorization",
+    "cert",
+    "certificate",
     "claim",
     "claims",
+    "clientcert",
+    "consumer",
     "cookie",
     "credential",
     "credentials",
     "customer",
+    "dn",
     "email",
+    "group",
+    "groups",
     "identity",
+    "impersonate",
     "jwt",
+    "key",
     "login",
     "member",
     "oidc",
+    "org",
+    "organisation",
+    "organization",
+    "orgid",
     "password",
     "principal",
-    "profile",
+    "role",
+    "roles",
     "secret",
     "session",
     "sessionid",
@@ -40,7 +54,9 @@ const PARTS: [&str; 34] = [
     "uid",
     "user",
     "userid",
+    "userinfo",
     "username",
+    "workspace",
 ];
 
 /// Whether a header says who asks. Its value is never kept.
@@ -50,11 +66,12 @@ pub(super) fn is_credential(rules: &CacheRules, name: &[u8]) -> bool {
 }
 
 fn tells_who(name: &str) -> bool {
-    // What browsers say of themselves.
-    if name == "user-agent" || name.starts_with("sec-") {
+    // What browsers say of themselves, and what tells requests apart, not who sends them.
+    if name.ends_with("user-agent") || name.starts_with("sec-") || name.ends_with("idempotency-key")
+    {
         return false;
     }
-    name.split(['-', '_']).any(|part| PARTS.contains(&part)) || name.contains("api-key")
+    name.split(['-', '_']).any(|part| PARTS.contains(&part)) || name.contains("client-id")
 }
 
 /// Whether a request says who asks, by what is not in its key.
@@ -67,15 +84,11 @@ pub fn is_personal(rules: &CacheRules, request: &Headers) -> bool {
 }
 
 /// What is asked for elsewhere than in the path: by these, and by a part of the whole.
-const TELLING: [&str; 18] = [
+const TELLING: [&str; 13] = [
     "range",
+    "upgrade",
     "forwarded",
     "x-forwarded-host",
-    "x-forwarded-path",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
     "x-host",
     "x-http-method",
     "x-http-method-override",
@@ -85,7 +98,24 @@ const TELLING: [&str; 18] = [
     "x-original-url",
     "x-rewrite-url",
     "x-envoy-original-dst-host",
+];
+
+/// What upstreams make addresses of, or take for a part of the question: part of every key, since
+/// proxies that a request has come through add some of these to all.
+pub(super) const KEYED: [&str; 13] = [
+    "front-end-https",
+    "soapaction",
+    "x-amz-target",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
     "x-forwarded-uri",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// Whether a request asks for another thing than its path says, or for a part of it, by what is not
@@ -118,6 +148,15 @@ mod tests {
             "x-forwarded-client-cert",
             "private-token",
             "x-tenant-id",
+            "x-scope-orgid",
+            "x-consumer-custom-id",
+            "ocp-apim-subscription-key",
+            "client-cert",
+            "x-ssl-client-s-dn",
+            "x-endpoint-api-userinfo",
+            "impersonate-group",
+            "x-hasura-role",
+            "x-ibm-client-id",
         ] {
             assert!(is_personal(&rules(), &request(&[(name, "a")])), "{name}");
         }
@@ -127,7 +166,14 @@ mod tests {
     fn what_every_client_sends_does_not_say_who_asks() {
         for name in [
             "user-agent",
+            "x-amz-user-agent",
             "sec-fetch-user",
+            "idempotency-key",
+            "x-b3-traceid",
+            "x-envoy-peer-metadata",
+            "cf-connecting-ip",
+            "x-client-data",
+            "x-wap-profile",
             "accept-language",
             "x-request-id",
             "x-forwarded-for",

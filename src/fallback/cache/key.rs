@@ -6,7 +6,7 @@
 
 use std::hash::Hasher;
 
-use super::credentials::{is_credential, is_diverted};
+use super::credentials::{KEYED, is_credential, is_diverted};
 use super::digest::{Digest, digest_of};
 use super::headers::{only, values};
 use super::{CacheRules, Headers};
@@ -72,6 +72,13 @@ impl Draft {
         for part in [circuit.as_bytes(), method, &scheme, &authority, path] {
             draft.part(part)?;
         }
+        for (place, name) in (1..).zip(KEYED) {
+            for value in values(request, name.as_bytes()) {
+                draft.bytes.push(place);
+                draft.part(value)?;
+            }
+        }
+        draft.bytes.push(0);
         if rules.per_authorization {
             draft.bytes.extend(digest_of([&b"authorization"[..]].into_iter(), request));
         }

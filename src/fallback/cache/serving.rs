@@ -58,7 +58,7 @@ mod tests {
     fn terms(response: &[(&str, &str)]) -> Terms {
         let mut all = headers(&[(":status", "200")]);
         all.extend(headers(response));
-        let request = request(&[("x-group", "anna")]);
+        let request = request(&[("x-colour", "anna")]);
         let exchange =
             Exchange { request: &request, response: &all, wall: Span::ZERO, delay: Span::ZERO };
         storable(&rules(), &exchange).unwrap()
@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn is_served_only_to_requests_that_vary_names_as_the_same() {
-        let terms = terms(&[("vary", "x-group")]);
+        let terms = terms(&[("vary", "x-colour")]);
         let served = |user| {
-            may_serve(&rules(), &terms, &[], &request(&[("x-group", user)]), Span::ZERO).is_some()
+            may_serve(&rules(), &terms, &[], &request(&[("x-colour", user)]), Span::ZERO).is_some()
         };
         assert!(served("anna") && !served("ben"));
         assert_eq!(may_serve(&rules(), &terms, &[], &request(&[]), Span::ZERO), None);

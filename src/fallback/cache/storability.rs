@@ -54,7 +54,7 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
     let Exchange { request, response, wall, delay } = *exchange;
     let directives = Directives::read(response);
     let status = status(response).filter(|status| rules.statuses.contains(status))?;
-    if !is_stored(rules, only(request, b":method")?)
+    if !allows_storing(rules, request)
         || has(response, b"set-cookie")
         // Another fusebox's answer in place of an upstream that is down.
         || has(response, b"x-circuit-breaker")
@@ -72,7 +72,7 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
         vary: Vary::new(request, response)?,
     };
     if rules.obey_cache_control {
-        if is_forbidden(status, &directives) || Directives::read(request).no_store {
+        if is_forbidden(status, &directives) {
             return None;
         }
         terms.lifetime = lifetime(&directives, response, wall);
@@ -82,6 +82,12 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
         terms.never_stale = directives.must_revalidate || directives.s_maxage.is_some();
     }
     terms.oldest().is_none_or(|oldest| terms.initial_age < oldest).then_some(terms)
+}
+
+/// Whether a response to this request may be stored, by what the request is.
+pub fn allows_storing(rules: &CacheRules, request: &Headers) -> bool {
+    only(request, b":method").is_some_and(|method| is_stored(rules, method))
+        && !(rules.obey_cache_control && Directives::read(request).no_store)
 }
 
 /// A part, and an answer to a condition, are no answers to anyone else (RFC 9111, 3).
