@@ -97,7 +97,14 @@ impl<S: SharedData> Store<S> {
 
     /// The value under `key`. Bytes that do not decode are an absent value.
     pub fn load<V: Value>(&self, key: &str) -> Result<Option<V>, StoreError> {
-        Ok(self.read(key)?.value)
+        let Some((bytes, _)) = self.shared.get(key)? else {
+            return Ok(None);
+        };
+        let value = V::decode(&bytes);
+        if value.is_none() {
+            self.count(|faults| &mut faults.bad_records);
+        }
+        Ok(value)
     }
 
     /// Changes the record under `key` by `decide`, which may run several times (rule 1) and sees
@@ -121,19 +128,33 @@ impl<S: SharedData> Store<S> {
         key: &str,
         mut change: impl FnMut(Option<&V>) -> (T, Option<V>),
     ) -> Result<(T, Option<V>), StoreError> {
+        let mut decided = None;
+        self.change_bytes(key, &mut |found| {
+            let value = found.and_then(V::decode);
+            let is_bad = found.is_some() && value.is_none();
+            let (answer, next) = change(value.as_ref());
+            let bytes = next.as_ref().map(V::encode);
+            decided = Some((answer, next.or(value)));
+            (bytes, is_bad)
+        })?;
+        decided.ok_or(StoreError::Contended)
+    }
+
+    /// [`Store::change`] of any value at all: the loop is there once, not once for each.
+    fn change_bytes(&self, key: &str, change: Change<'_>) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let current = self.read::<V>(key)?;
-            let (answer, next) = change(current.value.as_ref());
-            let Some(next) = next else {
-                return Ok((answer, current.value));
-            };
-            let bytes = next.encode();
-            let swapped = match current.token {
+            let (found, token) = self.shared.get(key)?.unzip();
+            let (bytes, is_bad) = change(found.as_deref());
+            if is_bad {
+                self.count(|faults| &mut faults.bad_records);
+            }
+            let Some(bytes) = bytes else { return Ok(()) };
+            let swapped = match token {
                 Some(token) => self.shared.swap(key, &bytes, token)?,
                 None => self.shared.create(key, &bytes)?,
             };
             match swapped {
-                Swapped::Won => return Ok((answer, Some(next))),
+                Swapped::Won => return Ok(()),
                 Swapped::Lost => self.count(|faults| &mut faults.conflicts),
             }
         }
@@ -145,17 +166,6 @@ impl<S: SharedData> Store<S> {
         self.faults.take()
     }
 
-    fn read<V: Value>(&self, key: &str) -> Result<Read<V>, StoreError> {
-        let Some((bytes, token)) = self.shared.get(key)? else {
-            return Ok(Read { value: None, token: None });
-        };
-        let value = V::decode(&bytes);
-        if value.is_none() {
-            self.count(|faults| &mut faults.bad_records);
-        }
-        Ok(Read { value, token: Some(token) })
-    }
-
     fn count(&self, which: impl FnOnce(&mut Faults) -> &mut u32) {
         let mut faults = self.faults.get();
         let count = which(&mut faults);
@@ -164,10 +174,8 @@ impl<S: SharedData> Store<S> {
     }
 }
 
-struct Read<V> {
-    value: Option<V>,
-    token: Option<Token>,
-}
+/// From the bytes that were found to those to write, if any, and whether what was found was bad.
+type Change<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> (Option<Vec<u8>>, bool);
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -65,9 +65,11 @@ impl History {
     }
 
     fn failed(&mut self, failures: &[Failed]) {
-        self.failures.extend_from_slice(failures);
-        // Workers write when they sync, not when it happened.
-        self.failures.sort_by_key(|failed| failed.at);
+        for failed in failures {
+            // Workers write when they sync, not when it happened.
+            let place = self.failures.partition_point(|known| known.at <= failed.at);
+            self.failures.insert(place, failed.clone());
+        }
         keep_last(&mut self.failures, MOST_FAILURES);
     }
 }

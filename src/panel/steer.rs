@@ -1,5 +1,6 @@
 //! Forcing the state of a circuit, by an operator's word.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::history::cut;
@@ -73,11 +74,10 @@ impl<H: Host> Panel<H> {
     /// Every circuit that can be steered.
     pub fn steerable(&self) -> Vec<String> {
         let index = self.load_index();
-        let mut names: Vec<String> = index.tenants().map(|(_, t)| t.name.clone()).collect();
-        names.extend(self.config.named().map(str::to_owned));
-        names.sort();
-        names.dedup();
-        names.retain(|name| self.config.policy(name).mode != Mode::Off);
-        names
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        names.extend(index.tenants().map(|(_, tenant)| tenant.name.as_str()));
+        names.extend(self.config.named());
+        let is_on = |name: &&str| self.config.policy(name).mode != Mode::Off;
+        names.into_iter().filter(is_on).map(str::to_owned).collect()
     }
 }

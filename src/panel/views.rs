@@ -63,7 +63,8 @@ impl<H: Host> Panel<H> {
     /// names.
     pub fn views(&mut self) -> Vec<View> {
         let index = self.load_index();
-        let mut names: BTreeSet<&str> = index.tenants().map(|(_, t)| t.name.as_str()).collect();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        names.extend(index.tenants().map(|(_, tenant)| tenant.name.as_str()));
         let named: Vec<String> = self.config.named().map(str::to_owned).collect();
         names.extend(named.iter().map(String::as_str));
         let others = self.ledger.others(&self.store);

@@ -39,9 +39,13 @@ impl Tags {
     /// Where entries of a key may lie, in the order in which they should be looked at: as RFC 9111
     /// has it, the latest of those that say what they vary on, then the others.
     pub(super) fn positions(&self, key: u32) -> Vec<usize> {
-        let mut found: Vec<_> = self.of(key).collect();
-        found.sort_by_key(|(_, tag)| (tag.variant == 0, Reverse(tag.stored_at)));
-        found.into_iter().map(|(position, _)| position).take(MOST_VARIANTS).collect()
+        let mut found = Vec::new();
+        for (position, tag) in self.of(key) {
+            let rank = (tag.variant == 0, Reverse(tag.stored_at));
+            let place = found.partition_point(|(known, _)| *known <= rank);
+            found.insert(place, (rank, position));
+        }
+        found.into_iter().map(|(_, position)| position).take(MOST_VARIANTS).collect()
     }
 
     /// Finds a slot of `class` for `new`: its own where it has one, else the one that was stored
