@@ -43,14 +43,28 @@ remap=(
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remap[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
+# Takes a sixth off the module, and some instructions off each request. Without it all works the same.
+optimise=()
+wasm_opt() { command -v wasm-opt >/dev/null; }
+if wasm_opt || { [[ ${CI:-} == true || $EUID == 0 ]] && envoy/tools/apt.sh binaryen && wasm_opt; }; then
+  optimise=(wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals
+    --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext)
+  way+=", $(wasm-opt --version)"
+else
+  way+=", without wasm-opt (in Debian's package binaryen)"
+fi
+
 [[ -e $module ]] || say "compiling the filter with $way; this can take some minutes"
 start=$SECONDS
 "${cargo[@]}" $quiet --release --lib --target $target
 built=$CARGO_TARGET_DIR/$target/release/fusebox.wasm
-if ! cmp --silent "$built" $module; then
+made_of=$CARGO_TARGET_DIR/made-of
+now="$(sha256sum "$built") ${optimise[*]}"
+if [[ ! -e $module || $now != "$(cat "$made_of" 2>/dev/null)" ]]; then
   # Renamed into place: a running Envoy or test never sees half a module. Builds may run side by side: a name each.
   mkdir -p dist
-  cp "$built" $module.$$
+  if ((${#optimise[@]})); then "${optimise[@]}" "$built" -o $module.$$; else cp "$built" $module.$$; fi
   mv $module.$$ $module
+  echo "$now" >"$made_of"
   say "$module: $(stat --format=%s $module) bytes in $((SECONDS - start)) s, with $way"
 fi
