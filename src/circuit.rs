@@ -221,32 +221,32 @@ impl Circuit {
         clock: &WorkerClock,
         to: Forced,
         span: Span,
-    ) -> Result<Option<Told<()>>, Evicted> {
+    ) -> Result<Option<Told<bool>>, Evicted> {
         let policy = self.policy;
         let now = clock.read(store.shared());
         let until = now.whole_millis() + span;
-        self.steer(store, |record| breaker::force(&policy, record, now, to, until))
+        self.steer(store, |record| breaker::force(&policy, record, now, to, until).with(true))
     }
 
-    /// Ends what was forced. `None` where the store gave up.
+    /// Ends what was forced, if anything was. `None` where the store gave up.
     pub fn unforce<S: SharedData + Clock>(
         &mut self,
         store: &Store<S>,
         clock: &WorkerClock,
-    ) -> Result<Option<Told<()>>, Evicted> {
+    ) -> Result<Option<Told<bool>>, Evicted> {
         let policy = self.policy;
         let now = clock.read(store.shared());
-        self.steer(store, |record| breaker::unforce(&policy, record, now).with(()))
+        self.steer(store, |record| breaker::unforce(&policy, record, now))
     }
 
     fn steer<S: SharedData>(
         &mut self,
         store: &Store<S>,
-        decide: impl Fn(&Record) -> Decision<()>,
-    ) -> Result<Option<Told<()>>, Evicted> {
+        decide: impl Fn(&Record) -> Decision<bool>,
+    ) -> Result<Option<Told<bool>>, Evicted> {
         match self.update(store, decide) {
-            Ok(Decision { transition, .. }) => {
-                Ok(Some(Told { answer: (), lapsed: Lapsed::default(), transition }))
+            Ok(Decision { answer, transition, .. }) => {
+                Ok(Some(Told { answer, lapsed: Lapsed::default(), transition }))
             }
             Err(Refused::Evicted) => Err(Evicted),
             Err(Refused::Store) => Ok(None),
@@ -317,6 +317,10 @@ impl Circuit {
             Phase::Closed { forced_until, .. } => forced_until.is_some(),
             Phase::Open { .. } => false,
         }
+    }
+
+    pub fn is_forced_closed(&self, now: Timestamp) -> bool {
+        matches!(self.snapshot.forced(now), Some((State::Closed, _)))
     }
 
     /// Closed, and every failure followed by a success: nothing here depends on the exact time.

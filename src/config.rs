@@ -134,19 +134,23 @@ impl Status {
             )?,
             everywhere: everywhere.flag()?,
             control_token: control_token.nullable(|at| {
-                at.text(
-                    "a SHA-256",
-                    "64 hexadecimal digits, as `printf %s TOKEN | sha256sum` prints them, or null",
-                    digest,
-                )
+                // What stands there may be the token itself: it is not shown.
+                at.text("", "", digest).map_err(|_| at.refused(NO_DIGEST))
             })?,
         })
     }
 }
 
+const NO_DIGEST: &str = "not the SHA-256 of a token, expected 64 hexadecimal digits, as `printf %s TOKEN \
+     | sha256sum` prints them, or null";
+/// What `sha256sum` prints where the token is empty: a variable that was not set.
+const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 fn digest(hex: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    let is_hex = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex = hex.len() == 64
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && !hex.eq_ignore_ascii_case(OF_NOTHING);
     for (place, byte) in digest.iter_mut().enumerate().filter(|_| is_hex) {
         *byte = u8::from_str_radix(hex.get(2 * place..2 * place + 2)?, 16).ok()?;
     }
@@ -279,14 +283,12 @@ mod tests {
         assert_eq!(token("null").unwrap(), None);
         let hex = format!("\"0aF1{}\"", "00".repeat(30));
         assert_eq!(token(&hex).unwrap().unwrap()[..3], [0x0a, 0xf1, 0]);
-        for wrong in ["\"secret\"", "7", &format!("\"{}\"", "0g".repeat(32))] {
-            let problem = token(wrong).unwrap_err().to_string();
-            assert!(
-                problem.ends_with(
-                    "is not a SHA-256, expected 64 hexadecimal digits, as `printf %s TOKEN | \
-                     sha256sum` prints them, or null"
-                ),
-                "{problem}"
+        let of_nothing = format!("\"{OF_NOTHING}\"");
+        for wrong in ["\"secret\"", "7", &format!("\"{}\"", "0g".repeat(32)), &of_nothing] {
+            assert_eq!(
+                token(wrong).unwrap_err().to_string(),
+                "status.control_token_sha256: not the SHA-256 of a token, expected 64 hexadecimal \
+                 digits, as `printf %s TOKEN | sha256sum` prints them, or null"
             );
         }
     }

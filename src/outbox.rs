@@ -9,8 +9,8 @@ use std::mem;
 
 use crate::time::{Span, Timestamp};
 
-/// As many as there are circuits by default: all of them may open at once.
-const CAPACITY: usize = 1_024;
+/// As many as there can be circuits: all of them may be forced at once.
+const CAPACITY: usize = 4_096;
 /// The host ends a call that takes too long. Where it has not told by this much later it never
 /// will: a list of capabilities may leave out the callback.
 const GRACE: Span = Span::from_secs(5);

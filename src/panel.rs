@@ -24,7 +24,7 @@ use fnv::FnvHashMap;
 use self::cached::Cached;
 use self::flights::Flights;
 pub use self::flights::{Awaited, FlightKey};
-pub use self::history::{Failed, Past};
+pub use self::history::{Failed, Past, Seen};
 use self::ledger::Ledger;
 use self::pulse::Change;
 pub use self::steer::{Obeyed, Order};
@@ -112,6 +112,8 @@ struct Guarded {
     unreported: u32,
     /// The last failures since then.
     failed: Vec<Failed>,
+    /// Whether it is in [`Panel::timed`].
+    is_timed: bool,
 }
 
 /// What a circuit's requests have been so far.
@@ -267,13 +269,19 @@ impl<H: Host> Panel<H> {
 
     /// Takes the end of a call. Where another cluster served it than the one that admitted
     /// it, the permit is given back and the call counts for the one that served.
-    pub fn settle(&mut self, ticket: &Ticket, call: &Call, served_by: Option<&[u8]>) {
+    pub fn settle(
+        &mut self,
+        ticket: &Ticket,
+        call: &Call,
+        served_by: Option<&[u8]>,
+        seen: Seen<'_>,
+    ) {
         let server = served_by.filter(|server| self.has_moved(ticket, server));
         let Some(server) = server else {
             return if ticket.is_spectator {
                 self.settle_spectator(ticket, call);
             } else {
-                self.settle_here(ticket, call);
+                self.settle_here(ticket, call, seen);
             };
         };
         if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
@@ -281,7 +289,7 @@ impl<H: Host> Panel<H> {
         }
         self.release(ticket);
         if let Some(moved) = self.moved(ticket, server) {
-            self.settle_here(&moved, call);
+            self.settle_here(&moved, call, seen);
         }
     }
 
@@ -389,7 +397,7 @@ impl<H: Host> Panel<H> {
         }
     }
 
-    fn settle_here(&mut self, ticket: &Ticket, call: &Call) {
+    fn settle_here(&mut self, ticket: &Ticket, call: &Call, seen: Seen<'_>) {
         let Ticket { seat, owner, permit, .. } = *ticket;
         let Some(guarded) = of_ticket(&mut self.circuits, ticket) else {
             return;
@@ -416,6 +424,9 @@ impl<H: Host> Panel<H> {
                     _ => Metric::StaleResults,
                 };
                 guarded.metrics.add(store.shared(), metric, 1);
+                if metric == Metric::Failures {
+                    self.note_failure(seat, seen);
+                }
             }
         }
         self.tell(seat, told.lapsed, told.transition);
@@ -497,7 +508,8 @@ impl<H: Host> Panel<H> {
         let host = self.store.shared();
         guarded.metrics.add(host, Metric::ProbeTimeouts, lapsed.timed_out.into());
         guarded.metrics.add(host, Metric::Successes, lapsed.passed.into());
-        if guarded.circuit.is_timed() && !self.timed.contains(&seat) {
+        if guarded.circuit.is_timed() && !guarded.is_timed {
+            guarded.is_timed = true;
             self.timed.push(seat);
         }
         if let Some(transition) = transition {

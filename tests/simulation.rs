@@ -10,7 +10,7 @@ use fusebox::breaker::{Outcome, State};
 use fusebox::clock::Clock;
 use fusebox::config::Config;
 use fusebox::metrics::{Counters, Kind, MetricId};
-use fusebox::panel::{Admitted, Panel, Ticket};
+use fusebox::panel::{Admitted, Panel, Seen, Ticket};
 use fusebox::store::{HostError, SharedData, Swapped, Token};
 use fusebox::time::{Span, Timestamp};
 
@@ -130,7 +130,7 @@ impl Simulation {
     }
 
     fn settle(&mut self, worker: usize, ticket: &Ticket, outcome: Outcome) {
-        self.workers[worker].settle(ticket, &outcome.into(), None);
+        self.workers[worker].settle(ticket, &outcome.into(), None, Seen::default());
     }
 
     /// Whether the request was admitted.

@@ -22,7 +22,7 @@ pub fn force(
     until: Timestamp,
 ) -> Decision<()> {
     match to {
-        Forced::Open => force_open(record, now, until).decide(()),
+        Forced::Open => force_open(policy, record, now, until).decide(()),
         Forced::Closed => force_closed(policy, record, until).decide(()),
     }
 }

@@ -68,9 +68,14 @@ pub(super) fn close(
 }
 
 /// From anywhere to open. What comes after it waits as after a first trip.
-pub(super) fn force_open(record: &Record, now: Timestamp, until: Timestamp) -> Moved {
+pub(super) fn force_open(
+    policy: &Policy,
+    record: &Record,
+    now: Timestamp,
+    until: Timestamp,
+) -> Moved {
     let tally = match record.phase {
-        Phase::Closed { .. } => Tally::NONE,
+        Phase::Closed { windows, run, .. } => policy.trip.shown(run.count(), windows.longest(now)),
         Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
     };
     let wait = until.since(now.whole_millis());

@@ -67,14 +67,15 @@ impl Exchange {
         let obeyed = obey(panel, name, &order);
         log_events(panel);
         match obeyed {
-            Obeyed::Done => {}
+            // Who forces a state is told by the transition; what ends it may have none.
+            Obeyed::Done if order == Order::Release => {
+                log::info!("circuit breaker override ended circuit={}", Word(name));
+            }
+            Obeyed::Done | Obeyed::Nothing => {}
             Obeyed::Unknown => return Err(status::one(name, None, self.host.wall())),
             Obeyed::Off => return Err(control::is_off(name)),
+            Obeyed::NoSlot => return Err(control::no_slot()),
             Obeyed::Failed => return Err(control::failed()),
-        }
-        // Who forces a state is told by the transition; what ends it may have none.
-        if order == Order::Release {
-            log::info!("circuit breaker override ended circuit={}", Word(name));
         }
         Ok(self.tell_status(panel, &Asked::Override(name.to_owned())))
     }
@@ -85,11 +86,7 @@ const ALL: &str = "*";
 
 fn obey(panel: &SharedPanel, name: &str, order: &Order) -> Obeyed {
     let mut panel = panel.borrow_mut();
-    if name != ALL {
-        return panel.steer(name, order);
-    }
-    let obeyed = panel.steerable().iter().map(|name| panel.steer(name, order)).collect::<Vec<_>>();
-    if obeyed.contains(&Obeyed::Failed) { Obeyed::Failed } else { Obeyed::Done }
+    if name == ALL { panel.steer_all(order) } else { panel.steer(name, order) }
 }
 
 fn query(path: &str) -> &str {

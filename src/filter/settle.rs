@@ -9,7 +9,7 @@ use crate::classify::{
 };
 use crate::config::CircuitPolicy;
 use crate::events::Word;
-use crate::panel::{Awaited, Ticket};
+use crate::panel::{Awaited, Seen, Ticket};
 use crate::time::Span;
 
 impl Exchange {
@@ -70,11 +70,8 @@ impl Exchange {
                 None => self.retry_after(&details, policy),
             },
         };
-        let mut panel = panel.borrow_mut();
-        if classified.is_failure() && !ticket.is_spectator() {
-            panel.note_failure(ticket, served_by.as_deref(), (self.status, &details));
-        }
-        panel.settle(ticket, &call, served_by.as_deref());
+        let seen = Seen { status: self.status, details: &details };
+        panel.borrow_mut().settle(ticket, &call, served_by.as_deref(), seen);
     }
 
     fn settle_plainly(&self, panel: &SharedPanel, ticket: &Ticket, policy: &CircuitPolicy) {
@@ -82,7 +79,7 @@ impl Exchange {
         let mut panel = panel.borrow_mut();
         let served_by = panel.may_move(ticket).then(|| self.host.cluster_name()).flatten();
         let call = Call { pace: self.pace, ..Outcome::Success.into() };
-        panel.settle(ticket, &call, served_by.as_deref());
+        panel.settle(ticket, &call, served_by.as_deref(), Seen::default());
     }
 
     /// Whether the call was slow; one that is late by now is counted, if it was the upstream's turn.

@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use super::{Event, Host, Panel, Ticket, of_ticket};
+use super::{Event, Host, Panel};
 use crate::breaker::{Owner, State};
 use crate::bytes::{Reader, Writer};
 use crate::store::Value;
@@ -23,8 +23,8 @@ pub(super) struct History {
     /// The oldest first.
     pub transitions: Vec<Past>,
     pub failures: Vec<Failed>,
-    /// Why the state was last forced.
-    pub note: String,
+    /// Why the state was last forced, with the generation that it made.
+    pub note: (u32, String),
 }
 
 /// A transition that was.
@@ -45,22 +45,33 @@ pub struct Failed {
     pub details: String,
 }
 
+/// What was seen of a call that has ended, for people to read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen<'a> {
+    pub status: Option<u16>,
+    pub details: &'a str,
+}
+
 impl History {
     pub(super) const fn new(owner: Owner) -> Self {
-        Self { owner, transitions: Vec::new(), failures: Vec::new(), note: String::new() }
+        Self { owner, transitions: Vec::new(), failures: Vec::new(), note: (0, String::new()) }
     }
 
     fn remember(&mut self, event: &Event) {
-        self.transitions.push(Past {
+        let generation = event.transition.generation;
+        let past = Past {
             at: event.at,
-            generation: event.transition.generation,
+            generation,
             from: event.transition.from,
             to: event.transition.to,
             reason: cut(&event.reason()).to_owned(),
-        });
+        };
+        // Workers write in another order than that in which they won.
+        let place = self.transitions.partition_point(|known| known.generation <= generation);
+        self.transitions.insert(place, past);
         keep_last(&mut self.transitions, MOST_TRANSITIONS);
-        if let Some(note) = &event.note {
-            cut(note).clone_into(&mut self.note);
+        if let Some(note) = event.note.as_ref().filter(|_| self.note.0 <= generation) {
+            self.note = (generation, cut(note).to_owned());
         }
     }
 
@@ -80,22 +91,14 @@ impl<H: Host> Panel<H> {
     }
 
     /// Notes a failure, to be written at the next sync.
-    pub fn note_failure(
-        &mut self,
-        ticket: &Ticket,
-        served_by: Option<&[u8]>,
-        (status, details): (Option<u16>, &str),
-    ) {
-        let moved = served_by
-            .filter(|server| self.has_moved(ticket, server))
-            .map(|server| self.moved(ticket, server));
-        let Some(ticket) = moved.unwrap_or(Some(*ticket)) else { return };
+    pub(super) fn note_failure(&mut self, seat: usize, seen: Seen<'_>) {
         let at = self.clock.latest();
-        let Some(guarded) = of_ticket(&mut self.circuits, &ticket) else { return };
+        let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else { return };
         if guarded.failed.is_empty() {
-            self.with_failures.push(ticket.seat);
+            self.with_failures.push(seat);
         }
-        guarded.failed.push(Failed { at, status, details: cut(details).to_owned() });
+        let details = cut(seen.details).to_owned();
+        guarded.failed.push(Failed { at, status: seen.status, details });
         keep_last(&mut guarded.failed, MOST_FAILURES);
     }
 
@@ -159,7 +162,8 @@ impl Value for History {
             to.u16(failed.status.unwrap_or(0));
             to.text(&failed.details);
         }
-        to.text(&self.note);
+        to.u32(self.note.0);
+        to.text(&self.note.1);
         to.into_bytes()
     }
 
@@ -187,7 +191,7 @@ impl Value for History {
                 details: from.text()?.to_owned(),
             });
         }
-        let note = from.text()?.to_owned();
+        let note = (from.u32()?, from.text()?.to_owned());
         from.finish(Self { owner, transitions, failures, note })
     }
 }
@@ -231,12 +235,24 @@ mod tests {
         let bytes = history.encode();
         assert_eq!(History::decode(&bytes), Some(history.clone()));
         assert_eq!(history.transitions.first().unwrap().generation, 4);
-        assert_eq!((history.transitions.len(), history.note.as_str()), (16, "a night's sleep"));
+        assert_eq!(
+            (history.transitions.len(), &history.note),
+            (16, &(3, "a night's sleep".to_owned()))
+        );
         let times: Vec<_> = history.failures.iter().map(|failed| failed.at.as_nanos()).collect();
         assert_eq!(times, [1, 5, 9]);
         for length in 0..bytes.len() {
             assert_eq!(History::decode(&bytes[..length]), None, "{length}");
         }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_generations_whoever_writes_first() {
+        let mut history = History::new(Owner(7));
+        history.remember(&event(2, Some("second")));
+        history.remember(&event(1, Some("first")));
+        let generations: Vec<_> = history.transitions.iter().map(|it| it.generation).collect();
+        assert_eq!((generations, history.note.1.as_str()), (vec![1, 2], "second"));
     }
 
     #[test]

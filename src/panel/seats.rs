@@ -91,6 +91,7 @@ impl<H: Host> Panel<H> {
             deadlines: Deadlines::default(),
             unreported: 0,
             failed: Vec::new(),
+            is_timed: false,
         };
         let seat = self.circuits.iter().position(Option::is_none).unwrap_or(self.circuits.len());
         match self.circuits.get_mut(seat) {

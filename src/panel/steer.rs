@@ -26,27 +26,58 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obeyed {
     Done,
+    /// There was nothing to release.
+    Nothing,
     /// There is no such circuit.
     Unknown,
     /// Its policy's mode is off.
     Off,
+    /// Other circuits have all the slots.
+    NoSlot,
     /// Shared data refused.
     Failed,
 }
 
 impl<H: Host> Panel<H> {
+    /// One circuit.
     pub fn steer(&mut self, name: &str, order: &Order) -> Obeyed {
-        let is_known = self.load_index().slot_of(name).is_some()
-            || self.config.named().any(|named| named == name);
-        if !is_known {
+        let has_slot = self.load_index().slot_of(name).is_some();
+        if !has_slot && !self.config.named().any(|named| named == name) {
             return Obeyed::Unknown;
+        }
+        self.steer_known(name, has_slot, order)
+    }
+
+    /// Every circuit there is, but for those that are off.
+    pub fn steer_all(&mut self, order: &Order) -> Obeyed {
+        let index = self.load_index();
+        let slots = index.by_name();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        names.extend(slots.keys());
+        let named: Vec<String> = self.config.named().map(str::to_owned).collect();
+        names.extend(named.iter().map(String::as_str));
+        let mut worst = Obeyed::Nothing;
+        for name in names {
+            match self.steer_known(name, slots.contains_key(name), order) {
+                Obeyed::Off | Obeyed::Nothing | Obeyed::Unknown => {}
+                Obeyed::Done if worst != Obeyed::Nothing => {}
+                obeyed => worst = obeyed,
+            }
+        }
+        worst
+    }
+
+    fn steer_known(&mut self, name: &str, has_slot: bool, order: &Order) -> Obeyed {
+        if self.config.policy(name).mode == Mode::Off {
+            return Obeyed::Off;
+        }
+        if *order == Order::Release && !has_slot {
+            return Obeyed::Nothing;
         }
         // The second try is for a slot that turned out to have been given away.
         for _ in 0..2 {
-            let seat = match self.seat(name.as_bytes()) {
-                Seat::Guarded(seat) => seat,
-                Seat::Off => return Obeyed::Off,
-                Seat::Untracked => return Obeyed::Failed,
+            let Seat::Guarded(seat) = self.seat(name.as_bytes()) else {
+                return Obeyed::NoSlot;
             };
             let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
                 return Obeyed::Failed;
@@ -62,22 +93,12 @@ impl<H: Host> Panel<H> {
                 Ok(Some(told)) => {
                     self.tell_with(seat, Lapsed::default(), told.transition, note);
                     self.tell_of(seat);
-                    return Obeyed::Done;
+                    return if told.answer { Obeyed::Done } else { Obeyed::Nothing };
                 }
                 Ok(None) => return Obeyed::Failed,
                 Err(Evicted) => self.forget(seat),
             }
         }
         Obeyed::Failed
-    }
-
-    /// Every circuit that can be steered.
-    pub fn steerable(&self) -> Vec<String> {
-        let index = self.load_index();
-        let mut names: BTreeSet<&str> = BTreeSet::new();
-        names.extend(index.tenants().map(|(_, tenant)| tenant.name.as_str()));
-        names.extend(self.config.named());
-        let is_on = |name: &&str| self.config.policy(name).mode != Mode::Off;
-        names.into_iter().filter(is_on).map(str::to_owned).collect()
     }
 }

@@ -94,6 +94,15 @@ impl<H: Host> Panel<H> {
 
     fn end_leases(&mut self, now: Timestamp) {
         for seat in mem::take(&mut self.timed) {
+            // Only half-open circuits have more to be read than what the pulse tells.
+            let guarded = self.circuits.get(seat).and_then(Option::as_ref);
+            if guarded.is_some_and(|guarded| guarded.circuit.is_forced_closed(now)) {
+                self.timed.push(seat);
+                continue;
+            }
+            if let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) {
+                guarded.is_timed = false;
+            }
             // The leases and headers of other workers' probes are not told: read, then judge.
             self.refresh(seat);
             let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {

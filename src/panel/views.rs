@@ -129,7 +129,10 @@ impl<H: Host> Panel<H> {
             Phase::Open { trips, .. } | Phase::HalfOpen { trips, .. } => trips.tally,
         };
         let total = |metric| guarded.metrics.value(host, metric);
-        let note = || self.history(guarded.slot, record.owner).note;
+        let note = || {
+            let (generation, note) = self.history(guarded.slot, record.owner).note;
+            if generation == record.generation { note } else { String::new() }
+        };
         let reason = phase.reason.map(|reason| match reason {
             TripReason::Forced => format!("override: {}", note()),
             reason => reason.to_string(),

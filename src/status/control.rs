@@ -20,6 +20,7 @@ pub fn is_authorized(expected: &TokenDigest, authorization: Option<&[u8]>) -> bo
         let (scheme, token) = value.split_at_checked("bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
     });
+    let token = token.filter(|token| !token.is_empty());
     let given = Sha256::digest(token.unwrap_or_default());
     let difference = expected.iter().zip(given).fold(0, |all, (a, b)| all | (a ^ b));
     token.is_some() && difference == 0
@@ -104,6 +105,12 @@ pub fn is_off(name: &str) -> Reply {
     problem(409, DETAILS, &format!("the mode of \"{name}\" is off: it has no state to force"))
 }
 
+/// There are more circuits than `max_circuits`.
+pub fn no_slot() -> Reply {
+    let detail = "other circuits have all of max_circuits: those without a slot were not forced";
+    problem(503, DETAILS, detail)
+}
+
 /// The host did not take it.
 pub fn failed() -> Reply {
     problem(503, DETAILS, "the override could not be stored, try again")
@@ -177,7 +184,9 @@ mod tests {
         ] {
             assert_eq!(is_authorized(&expected, header), is_it, "{header:?}");
         }
-        // Nor does its absence, where somebody configured the digest of nothing.
-        assert!(!is_authorized(&Sha256::digest(b"").into(), None));
+        // Nor does none, where somebody configured the digest of nothing.
+        for header in [None, Some(&b"Bearer "[..]), Some(b"Bearer   ")] {
+            assert!(!is_authorized(&Sha256::digest(b"").into(), header));
+        }
     }
 }

@@ -256,3 +256,52 @@ fn failures_of_all_workers_are_told_by_any() {
         .collect();
     assert_eq!(statuses, [500, 502, 503]);
 }
+
+#[test]
+fn what_is_not_forced_is_released_without_a_word_or_a_slot() {
+    let host = Host::with(base().max_circuits(1).circuit("a", json!({})).circuit("b", json!({})));
+    for circuit in ["a", "b", "*"] {
+        assert_eq!(order(&host, "DELETE", &format!("/{circuit}/override")).status(), 200);
+    }
+    assert!(host.logs_with("override ended").is_empty());
+    let reply = order(&host, "PUT", "/*/override?state=open&for=1m&reason=a");
+    assert_eq!(reply.status(), 503);
+    assert!(reply.json()["detail"].as_str().unwrap().contains("max_circuits"));
+    assert_rejected!(host.send(get("/").to("a")));
+}
+
+#[test]
+fn a_circuit_that_is_forced_closed_costs_an_idle_worker_nothing() {
+    let host = host();
+    host.tick();
+    let reads = |host: &Host| {
+        let calls = host.hostcalls_during(|host| (0..100).for_each(|_| host.tick())).list();
+        calls.into_iter().map(|(_, count)| count).sum::<u64>()
+    };
+    let idle = reads(&host);
+    order(&host, "PUT", "/up/override?state=closed&for=1h&reason=a");
+    // What the others are told of it is read once.
+    assert!(reads(&host) <= idle + 5);
+}
+
+#[test]
+fn the_figures_stand_still_while_a_circuit_is_forced_open() {
+    let host = host();
+    host.traffic(2, 503);
+    order(&host, "PUT", "/up/override?state=open&for=1m&reason=a");
+    assert_eq!(entry(&host, "up")["fail_count"], 2);
+}
+
+#[test]
+fn outcomes_that_come_too_late_do_not_push_out_the_failures_that_tripped() {
+    let host = host();
+    let late: Vec<_> = (0..9).map(|_| host.request()).collect();
+    host.traffic(3, 500);
+    for call in late {
+        call.answered(599);
+    }
+    let failures = entry(&host, "up")["last_failures"].clone();
+    let statuses: Vec<_> =
+        failures.as_array().unwrap().iter().map(|it| it["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [500, 500, 500]);
+}

@@ -110,17 +110,17 @@ fn a_target_that_hangs_holds_one_call_and_a_bounded_outbox() {
     let policy = config().trips_after(1).opens_for(millis(1)).multiplier(1.0);
     let host = Host::with(policy.webhook("alerts"));
     host.traffic(1, 503);
-    for _ in 0..600 {
+    for _ in 0..2_100 {
         host.advance(millis(2));
         host.traffic(1, 503);
     }
     host.advance(millis(20));
     assert_eq!(host.calls().len(), 1);
-    // 1201 transitions: the first is in flight, 1024 wait.
-    assert_eq!(host.counter(FAILED), 176);
+    // 4201 transitions: the first is in flight, 4096 wait.
+    assert_eq!(host.counter(FAILED), 104);
     host.answer_call(&waiting(&host), 200);
     host.advance(millis(20));
-    assert_eq!(generation(&waiting(&host)), 178);
+    assert_eq!(generation(&waiting(&host)), 106);
 }
 
 /// A capability list may leave the callback out.
