@@ -1,7 +1,7 @@
 //! What each kind of request costs, in figures that no other load on the machine disturbs.
 //!
-//! `cargo test` compares them with the table in `benches/cost.md`, `cargo bench --bench cost` prints them as well, and
-//! `cargo test --bench cost -- --write` makes them the table.
+//! `cargo test` compares them with the table in `benches/cost.md`, and `cargo test --bench cost -- --write` makes them the
+//! table. `cargo bench --bench cost` prints them as well, once it has compiled wasmtime anew.
 
 // As in the tests whose harness this is.
 #![allow(dead_code, unused_macros, unused_imports, unreachable_pub, missing_debug_implementations)]
