@@ -24,6 +24,11 @@ help: ## Show this list
 build: rust ## Compile the filter to dist/fusebox.wasm
 	@envoy/tools/build.sh $(QUIET)
 
+# The filter on an allocator that counts, for the cost table: dist/counting.wasm.
+.PHONY: counting
+counting: rust
+	@envoy/tools/build.sh $(QUIET) counting
+
 # Always built: cargo knows what is stale.
 dist/fusebox.wasm: build
 

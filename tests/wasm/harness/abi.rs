@@ -49,7 +49,9 @@ impl<'a> Guest<'a> {
         let memory = self.memory()?;
         let (start, end) = (at as usize, at as usize + len as usize);
         let bytes = memory.data(&self.caller).get(start..end);
-        Ok(bytes.ok_or(Status::InvalidMemoryAccess)?.to_vec())
+        let bytes = bytes.ok_or(Status::InvalidMemoryAccess)?.to_vec();
+        self.state().world.ledger.borrow_mut().copied.out_of_guests += u64::from(len);
+        Ok(bytes)
     }
 
     pub fn text(&mut self, at: u32, len: u32) -> Result<String, Fault> {
@@ -64,7 +66,9 @@ impl<'a> Guest<'a> {
         let memory = self.memory()?;
         memory
             .write(&mut self.caller, at as usize, bytes)
-            .map_err(|_| Status::InvalidMemoryAccess.into())
+            .map_err(|_| Status::InvalidMemoryAccess)?;
+        self.state().world.ledger.borrow_mut().copied.into_guests += bytes.len() as u64;
+        Ok(())
     }
 
     /// Hands bytes over in memory the guest allocates. Nothing is allocated for nothing: the guest gets a null pointer.

@@ -6,7 +6,7 @@ use super::calls::{CallState, HttpCall};
 use super::gap::GapRuns;
 use super::headers::Headers;
 use super::host::Host;
-use super::ledger::Hostcalls;
+use super::ledger::{Copied, Hostcalls};
 use super::logs::{Level, Line};
 use super::metrics::Kind;
 use super::ticking;
@@ -141,6 +141,10 @@ impl Host {
 
     pub fn hostcalls(&self) -> Hostcalls {
         self.world().ledger.borrow().snapshot()
+    }
+
+    pub fn copied(&self) -> Copied {
+        self.world().ledger.borrow().copied
     }
 }
 

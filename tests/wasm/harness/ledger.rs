@@ -1,4 +1,4 @@
-//! Every hostcall is counted, by worker and import.
+//! Every hostcall is counted, by worker and import, and so is what it copies.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,6 +8,23 @@ use super::vm::VmId;
 #[derive(Debug, Default)]
 pub struct Ledger {
     counts: BTreeMap<(VmId, &'static str), u64>,
+    pub copied: Copied,
+}
+
+/// Bytes that the host has copied over the boundary, lengths and pointers included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    pub into_guests: u64,
+    pub out_of_guests: u64,
+}
+
+impl Copied {
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            into_guests: self.into_guests - before.into_guests,
+            out_of_guests: self.out_of_guests - before.out_of_guests,
+        }
+    }
 }
 
 impl Ledger {

@@ -9,8 +9,6 @@ use std::sync::LazyLock;
 
 use wasmtime::{Config, Engine, Module, Strategy};
 
-const ARTIFACT: &str = "dist/fusebox.wasm";
-
 /// What an outer `cargo` or `make` leaves in the environment for the native build would corrupt the inner one: coverage
 /// flags do not exist on wasm32, and a job server's file descriptors are not inherited.
 const LEAKING: [&str; 9] = [
@@ -34,28 +32,37 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(&config).expect("an engine")
 });
 
-static FUSEBOX: LazyLock<Module> = LazyLock::new(|| {
+static FUSEBOX: LazyLock<Module> = LazyLock::new(|| built("build", "dist/fusebox.wasm"));
+
+static COUNTING: LazyLock<Module> = LazyLock::new(|| built("counting", "dist/counting.wasm"));
+
+fn built(rule: &str, artifact: &str) -> Module {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut make = Command::new("make");
-    make.args(["-s", "build"]).current_dir(root);
+    make.args(["-s", rule]).current_dir(root);
     for name in LEAKING {
         make.env_remove(name);
     }
     let output = make.output().expect("`make` starts");
     assert!(
         output.status.success(),
-        "`make build` failed ({}):\n{}{}",
+        "`make {rule}` failed ({}):\n{}{}",
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    let bytes = std::fs::read(root.join(ARTIFACT)).expect("`make build` leaves the artifact");
+    let bytes = std::fs::read(root.join(artifact)).expect("`make` leaves the artifact");
     Module::new(&ENGINE, bytes).expect("the artifact is a wasm module")
-});
+}
 
 /// The filter, as it is shipped.
 pub fn fusebox() -> Module {
     FUSEBOX.clone()
+}
+
+/// The same filter, which counts its allocations.
+pub fn counting() -> Module {
+    COUNTING.clone()
 }
 
 /// A guest written for one test, in WebAssembly text.

@@ -126,6 +126,15 @@ impl Worker {
     pub fn fuel_used(&self) -> u64 {
         self.core.with_vm(|vm| vm.fuel_used()).unwrap_or(0)
     }
+
+    /// How often the guest has allocated memory so far, and how much of it: asked of the module that counts.
+    pub fn allocations(&self) -> (u64, u64) {
+        let ask = |export| {
+            let count = self.core.enter(0, export, ()).expect("the VM runs");
+            count.expect("the module counts its allocations")
+        };
+        (ask("allocations"), ask("allocated_bytes"))
+    }
 }
 
 impl WorkerCore {

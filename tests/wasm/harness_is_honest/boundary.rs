@@ -141,3 +141,17 @@ fn a_call_is_recorded_and_answered_when_the_test_says_so() {
     assert_eq!(said(&host), [":", "2"], "InternalFailure, which is 10, and BadArgument");
     assert_eq!(host.waiting_calls().len(), 0);
 }
+
+#[test]
+fn what_is_copied_is_counted_with_pointers_and_lengths() {
+    let host = on_request(
+        ":path",
+        "(drop (call $header (i32.const 0) (i32.const 1024) (i32.const 5) (i32.const 8) (i32.const 12))) (call $told)",
+    );
+    let before = host.copied();
+    host.send(get("/seven!"));
+    let copied = host.copied().since(before);
+    assert_eq!(said(&host), ["/seven!"]);
+    // The value and where it is; the name, and the line.
+    assert_eq!((copied.into_guests, copied.out_of_guests), (7 + 8, 5 + 7));
+}
