@@ -57,6 +57,7 @@ pub struct Panel<H> {
     /// When the configuration was applied.
     epoch: Timestamp,
     prefix: String,
+    pulse_key: String,
     seats: FnvHashMap<Vec<u8>, Seat>,
     /// By the number in [`Seat::Guarded`].
     circuits: Vec<Option<Guarded>>,
@@ -191,6 +192,7 @@ impl<H: Host> Panel<H> {
             store: Store::new(host),
             clock,
             epoch,
+            pulse_key: format!("{prefix}pulse"),
             prefix,
             seats: FnvHashMap::default(),
             circuits: Vec::new(),
@@ -217,6 +219,10 @@ impl<H: Host> Panel<H> {
 
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub const fn has_no_events(&self) -> bool {
+        self.events.is_empty()
     }
 
     /// The transitions since this was last asked.
@@ -505,6 +511,10 @@ impl<H: Host> Panel<H> {
         let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
             return;
         };
+        // As after most calls.
+        if lapsed == Lapsed::default() && transition.is_none() && !guarded.circuit.is_timed() {
+            return;
+        }
         let host = self.store.shared();
         guarded.metrics.add(host, Metric::ProbeTimeouts, lapsed.timed_out.into());
         guarded.metrics.add(host, Metric::Successes, lapsed.passed.into());

@@ -190,7 +190,7 @@ impl Exchange {
         (ticket, policy): &(Ticket, Rc<CircuitPolicy>),
     ) -> Option<Reply> {
         let status = self.host.response_header(":status");
-        self.status = status.as_deref().and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        self.status = status.as_deref().and_then(three_digits);
         self.take_pace(panel, ticket, policy);
         if self.is_complete {
             if self.status == Some(200) {
@@ -285,6 +285,13 @@ impl HttpContext for Exchange {
             log_events(&panel);
         }
     }
+}
+
+/// A status, as HTTP writes it (RFC 9110, 15).
+fn three_digits(text: &[u8]) -> Option<u16> {
+    let &[a, b, c] = text else { return None };
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
+    Some(100 * digit(a)? + 10 * digit(b)? + digit(c)?)
 }
 
 /// gRPC-Web is not: it has its status in the body.

@@ -112,6 +112,9 @@ impl RootContext for Root {
 
 /// Logs the transitions that have taken place: opening is a warning.
 pub(super) fn log_events(panel: &SharedPanel) {
+    if panel.borrow().has_no_events() {
+        return;
+    }
     for event in panel.borrow_mut().take_events() {
         match event.transition.to {
             crate::breaker::State::Open => log::warn!("{event}"),

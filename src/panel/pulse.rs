@@ -21,6 +21,22 @@ pub(super) struct Pulse {
     changes: Vec<u16>,
 }
 
+/// What an idle worker reads of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sequence(pub(super) u64);
+
+impl Value for Sequence {
+    fn encode(&self) -> Vec<u8> {
+        Pulse { sequence: self.0, changes: Vec::new() }.encode()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        (from.u8()? == VERSION).then_some(())?;
+        from.u64().map(Self)
+    }
+}
+
 /// One change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {

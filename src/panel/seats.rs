@@ -19,7 +19,7 @@ const EVICTION_PAUSE: Span = Span::from_secs(1);
 impl<H: Host> Panel<H> {
     pub(super) fn open_known(&mut self) {
         // Read first: what changes from here on is news.
-        if let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) {
+        if let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.pulse_key) {
             self.seen = pulse.sequence();
         }
         for (slot, tenant) in self.load_index().tenants() {

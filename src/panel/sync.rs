@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::pulse::{Change, News, Pulse};
+use super::pulse::{Change, News, Pulse, Sequence};
 use super::{Host, Panel, Seat};
 use crate::breaker::Lapsed;
 use crate::circuit::Evicted;
@@ -26,12 +26,13 @@ impl<H: Host> Panel<H> {
     }
 
     fn read_pulse(&mut self) {
-        let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.key("pulse")) else {
-            return;
-        };
-        if pulse.sequence() == self.seen {
+        // The changes are only looked at where there is one.
+        if self.store.load(&self.pulse_key) == Ok(Some(Sequence(self.seen))) {
             return;
         }
+        let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.pulse_key) else {
+            return;
+        };
         let news = pulse.since(self.seen);
         self.seen = pulse.sequence();
         match news {
@@ -132,7 +133,7 @@ impl<H: Host> Panel<H> {
             return;
         }
         let untold = &self.untold;
-        let told = self.store.change(&self.key("pulse"), |found: Option<&Pulse>| {
+        let told = self.store.change(&self.pulse_key, |found: Option<&Pulse>| {
             ((), Some(found.unwrap_or(&Pulse::EMPTY).with(untold)))
         });
         // What could not be told is tried again at the next sync.

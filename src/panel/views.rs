@@ -69,9 +69,10 @@ impl<H: Host> Panel<H> {
         names.extend(named.iter().map(String::as_str));
         let others = self.ledger.others(&self.store);
         let slots = index.by_name();
+        let now = self.now();
         names
             .into_iter()
-            .filter_map(|name| self.view_with(name, slots.contains_key(name), &others))
+            .filter_map(|name| self.view_with(name, slots.contains_key(name), &others, now))
             .collect()
     }
 
@@ -79,7 +80,8 @@ impl<H: Host> Panel<H> {
     pub fn view(&mut self, name: &str) -> Option<View> {
         self.publish_failures();
         let others = self.ledger.others(&self.store);
-        let view = self.view_with(name, self.load_index().slot_of(name).is_some(), &others)?;
+        let has_slot = self.load_index().slot_of(name).is_some();
+        let view = self.view_with(name, has_slot, &others, self.now())?;
         Some(View { details: Some(self.details(name)), ..view })
     }
 
@@ -103,20 +105,25 @@ impl<H: Host> Panel<H> {
         }
     }
 
-    fn view_with(&mut self, name: &str, has_slot: bool, others: &Others) -> Option<View> {
+    fn view_with(
+        &mut self,
+        name: &str,
+        has_slot: bool,
+        others: &Others,
+        now: Timestamp,
+    ) -> Option<View> {
         // A look must not give out a slot: only those that have one are looked up.
         if has_slot && let Seat::Guarded(seat) = self.seat(name.as_bytes()) {
             self.refresh(seat);
-            return self.view_of(seat, others);
+            return self.view_of(seat, others, now);
         }
         let is_named = self.config.named().any(|named| named == name);
         is_named.then(|| self.view_of_off(name))
     }
 
-    fn view_of(&self, seat: usize, others: &Others) -> Option<View> {
+    fn view_of(&self, seat: usize, others: &Others, now: Timestamp) -> Option<View> {
         let guarded = self.circuits.get(seat)?.as_ref()?;
         let host = self.store.shared();
-        let now = host.monotonic();
         let record = guarded.circuit.snapshot();
         let phase = shown(&record.phase, now);
         let tally = match record.phase {
