@@ -1,15 +1,22 @@
 #!/bin/bash
-# build.sh [--quiet]: compiles the filter to dist/fusebox.wasm, in the first of two ways that works here.
+# build.sh [--quiet] [PACKAGE]: compiles a filter, fusebox if none is named, to dist/PACKAGE.wasm, in the first of two
+# ways that works here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+quiet=
+if [[ ${1:-} == --quiet ]]; then
+  quiet=$1
+  shift
+fi
+package=${1:-fusebox}
+
 target=wasm32-unknown-unknown
-module=dist/fusebox.wasm
+module=dist/$package.wasm
 # A directory of its own: `cargo test` builds with other flags, and each would make the other start afresh.
 export CARGO_TARGET_DIR=$PWD/target/wasm
 unavailable=$CARGO_TARGET_DIR/no-rustup-target
 
-quiet=${1:-}
 say() { [[ $quiet ]] || echo "$*"; }
 
 sysroot() { "${RUSTC:-rustc}" --print sysroot; }
@@ -43,10 +50,10 @@ remap=(
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${remap[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
-[[ -e $module ]] || say "compiling the filter with $way; this can take some minutes"
+[[ -e $module ]] || say "compiling $package with $way; this can take some minutes"
 start=$SECONDS
-"${cargo[@]}" $quiet --release --lib --target $target
-built=$CARGO_TARGET_DIR/$target/release/fusebox.wasm
+"${cargo[@]}" $quiet --release --lib --package "$package" --target $target
+built=$CARGO_TARGET_DIR/$target/release/$package.wasm
 if ! cmp --silent "$built" $module; then
   # Renamed into place: a running Envoy or test never sees half a module. Builds may run side by side: a name each.
   mkdir -p dist
