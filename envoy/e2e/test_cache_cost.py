@@ -8,6 +8,7 @@ import pytest
 
 from e2e.words import trip
 from rig.config import bootstrap, cluster, connection_manager, plugin
+from rig.origin import answer, origin
 from rig.wait import wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -27,27 +28,16 @@ LENGTHS = {3_600: 1, 15_800: 100, 65_000: 200, 256 * KIB: 1000}
 
 
 @pytest.fixture
-def origin(run):
-    """An upstream that is faster than ours, for it is an Envoy: `/4096/whatever` has a body of so many bytes."""
-    config = bootstrap(cluster("none"))
-    for listener in config["static_resources"]["listeners"]:
-        manager = connection_manager(config, listener["name"])
-        manager |= {"access_log": [], "http_filters": manager["http_filters"][-1:]}
-    answers = {f"/{length}/": (200, END.decode().rjust(length, "x")) for length in (4 * KIB, *LENGTHS)}
-    answers["/status/503"] = (503, "503 from the upstream\n")
-    routes = connection_manager(config, "proxy")["route_config"]
-    routes["max_direct_response_body_size_bytes"] = MIB
-    routes["virtual_hosts"][0]["routes"] = [
-        {"match": {"prefix": path}, "direct_response": {"status": status, "body": {"inline_string": body}}}
-        for path, (status, body) in answers.items()
-    ]
-    return run(config, concurrency=1)
+def upstream(run):
+    """`/4096/whatever` has a body of so many bytes."""
+    bodies = [answer(f"/{length}/", 200, END.decode().rjust(length, "x")) for length in (4 * KIB, *LENGTHS)]
+    return run(origin(*bodies, answer("/status/503", 503, "503 from the upstream\n")), concurrency=1)
 
 
 @pytest.fixture
-def cached(run, origin):
+def cached(run, upstream):
     config = bootstrap(
-        cluster("backend", origin),
+        cluster("backend", upstream),
         plugin=plugin(opens_for="5m", fallback=[{"cache": {}}]) | {"cache": {"max_bytes": BUDGET}},
     )
     connection_manager(config, "proxy")["access_log"] = []

@@ -92,6 +92,15 @@ def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), 
     return config
 
 
+def bare(config, *filters):
+    """Without access logs, and with no filters but these, on the proxy's listener, and the router."""
+    for listener in config["static_resources"]["listeners"]:
+        manager = connection_manager(config, listener["name"])
+        own = filters if listener["name"] == "proxy" else ()
+        manager |= {"access_log": [], "http_filters": [*own, manager["http_filters"][-1]]}
+    return config
+
+
 def set_plugin(config, plugin, listener_name="proxy"):
     fusebox = wasm(config, listener_name)
     if plugin is None:

@@ -19,7 +19,7 @@ class Exited(Exception):
 
 
 class Proxy:
-    def __init__(self, config, directory, concurrency=2, file_name="envoy.json"):
+    def __init__(self, config, directory, concurrency=2, file_name="envoy.json", wasm_log_level="debug"):
         directory.mkdir(parents=True)
         self._log, self._access_log = directory / "envoy.log", directory / "access.log"
         admin_address = directory / "admin"
@@ -33,7 +33,7 @@ class Proxy:
             *("--admin-address-path", admin_address),
             "--disable-hot-restart",
             *("--file-flush-interval-msec", "10"),
-            *("--log-level", "warning", "--component-log-level", "wasm:debug"),
+            *("--log-level", "warning", "--component-log-level", f"wasm:{wasm_log_level}"),
         ]
         with self._log.open("w") as log, self._access_log.open("w") as access_log:
             self._process = subprocess.Popen(command, stdout=access_log, stderr=log, start_new_session=True)

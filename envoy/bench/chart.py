@@ -1,0 +1,31 @@
+"""The CPU time of each row, relative to the same load without a filter."""
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from bench.figures import LOADS
+
+COLORS = {1: "#4c78a8", 2: "#9ecae9"}
+HEIGHT = 0.38
+
+
+def draw(rows, file):
+    loads = [load for load in LOADS if load.row != load.reference]
+    # Text as text, and the same bytes from the same figures.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusebox", "font.size": 9}):
+        figure = Figure(figsize=(7.5, 0.36 * len(loads) + 0.9), layout="constrained")
+        axes = figure.subplots()
+        for place, (workers, by_name) in enumerate(rows.items()):
+            ratios = [by_name[load.row].cpu_ratio for load in loads]
+            positions = [number + (place - 0.5) * HEIGHT for number in range(len(loads))]
+            label = f"{workers} worker" + "s" * (workers > 1)
+            bars = axes.barh(positions, ratios, HEIGHT, color=COLORS[workers], label=label)
+            axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=7)
+        axes.axvline(1, color="black", linewidth=0.8)
+        axes.set_yticks(range(len(loads)), [load.row for load in loads])
+        axes.invert_yaxis()
+        axes.set_xlabel("CPU time per request, no filter = 1")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.08, y=0.01)
+        figure.legend(loc="outside upper right", ncols=2, frameon=False)
+        figure.savefig(file, metadata={"Date": None})
