@@ -17,6 +17,9 @@ use crate::clock::{Clock, WorkerClock};
 use crate::store::{SharedData, Store, StoreError};
 use crate::time::{Span, Timestamp};
 
+/// Some syncs: the time as last read is that good.
+const SOON: Span = Span::from_millis(100);
+
 /// Which record a circuit decides on.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -126,7 +129,8 @@ impl Circuit {
         is_complete: bool,
         may_probe: impl FnOnce() -> bool,
     ) -> Result<Told<Admission>, Evicted> {
-        let now = if self.is_quiet() { clock.latest() } else { clock.read(store.shared()) };
+        let latest = clock.latest();
+        let now = if self.is_quiet(latest) { latest } else { clock.read(store.shared()) };
         let policy = self.policy;
         let request = Request { is_complete, may_probe: true };
         let decision = breaker::admit(&policy, &self.snapshot, now, request);
@@ -323,11 +327,13 @@ impl Circuit {
         matches!(self.snapshot.forced(now), Some((State::Closed, _)))
     }
 
-    /// Closed, and every failure followed by a success: nothing here depends on the exact time.
-    fn is_quiet(&self) -> bool {
+    /// Closed, and every failure followed by a success, or open for a while yet: nothing here
+    /// depends on the exact time. An older one promises a wait that is longer by a sync.
+    fn is_quiet(&self, latest: Timestamp) -> bool {
         match &self.snapshot.phase {
             Phase::Closed { run, .. } => run.after(self.successes.last).count() == 0,
-            _ => false,
+            Phase::Open { until, .. } => latest + SOON < *until,
+            Phase::HalfOpen { .. } => false,
         }
     }
 

@@ -92,7 +92,7 @@ impl Metric {
             Self::Opened => row("opened", "times the circuit opened, reopenings included"),
             Self::HalfOpened => row("half_opened", "times it went half-open"),
             Self::Closed => row("closed", "times it closed"),
-            Self::Rejected => row("rejected", "requests rejected"),
+            Self::Rejected => row("rejected", "requests rejected; added once per sync"),
             Self::WouldReject => row("would_reject", "requests that shadow mode let pass"),
             Self::WouldRejectSucceeded => {
                 row("would_reject_succeeded", "those of them that succeeded: rejected in vain")

@@ -70,6 +70,8 @@ pub struct Panel<H> {
     untold: Vec<Change>,
     /// Circuits with successes to publish.
     with_news: Vec<usize>,
+    /// Circuits with rejections to add to the metric.
+    with_rejections: Vec<usize>,
     /// Circuits with failures to publish.
     with_failures: Vec<usize>,
     /// Circuits that time alone may change.
@@ -111,6 +113,8 @@ struct Guarded {
     deadlines: Deadlines,
     /// Successes since the last sync.
     unreported: u32,
+    /// And rejections: a storm of them must stay cheap.
+    rejected: u32,
     /// The last failures since then.
     failed: Vec<Failed>,
     /// Whether it is in [`Panel::timed`].
@@ -199,6 +203,7 @@ impl<H: Host> Panel<H> {
             seen: 0,
             untold: Vec::new(),
             with_news: Vec::new(),
+            with_rejections: Vec::new(),
             with_failures: Vec::new(),
             timed: Vec::new(),
             next_refresh: 0,
@@ -460,7 +465,7 @@ impl<H: Host> Panel<H> {
     }
 
     fn admitted(&mut self, seat: usize, admission: Admission) -> Admitted {
-        let Some(guarded) = self.circuits.get(seat).and_then(Option::as_ref) else {
+        let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) else {
             return Admitted::Unguarded;
         };
         let host = self.store.shared();
@@ -486,7 +491,10 @@ impl<H: Host> Panel<H> {
                 Admitted::Unguarded
             }
             Admission::Reject(rejection) => {
-                guarded.metrics.add(host, Metric::Rejected, 1);
+                if guarded.rejected == 0 {
+                    self.with_rejections.push(seat);
+                }
+                guarded.rejected = guarded.rejected.saturating_add(1);
                 Admitted::Rejected(Rejected {
                     circuit: Rc::clone(&guarded.name),
                     policy: Rc::clone(&guarded.policy),

@@ -90,6 +90,7 @@ impl<H: Host> Panel<H> {
             has_misrouted: false,
             deadlines: Deadlines::default(),
             unreported: 0,
+            rejected: 0,
             failed: Vec::new(),
             is_timed: false,
         };
@@ -208,6 +209,8 @@ impl<H: Host> Panel<H> {
         };
         let host = self.store.shared();
         guarded.metrics.add(host, Metric::Successes, guarded.unreported.into());
+        guarded.metrics.add(host, Metric::Rejected, guarded.rejected.into());
+        self.with_rejections.retain(|with_rejections| *with_rejections != seat);
         self.seats.remove(guarded.name.as_bytes());
         self.ledger.erase(seat);
         self.with_news.retain(|with_news| *with_news != seat);

@@ -18,6 +18,7 @@ impl<H: Host> Panel<H> {
         self.count_hanging(now);
         self.end_leases(now);
         self.publish(now);
+        self.count_rejections();
         self.publish_failures();
         self.tell_others();
         self.release_untracked();
@@ -112,6 +113,16 @@ impl<H: Host> Panel<H> {
             match guarded.circuit.lapse(&self.store, now) {
                 Ok(told) => self.tell(seat, told.lapsed, told.transition),
                 Err(Evicted) => self.forget(seat),
+            }
+        }
+    }
+
+    /// Adds to the metric what was rejected since this was last done.
+    pub(super) fn count_rejections(&mut self) {
+        for seat in mem::take(&mut self.with_rejections) {
+            if let Some(guarded) = self.circuits.get_mut(seat).and_then(Option::as_mut) {
+                let count = mem::take(&mut guarded.rejected);
+                guarded.metrics.add(self.store.shared(), Metric::Rejected, count.into());
             }
         }
     }

@@ -62,6 +62,7 @@ impl<H: Host> Panel<H> {
     /// Every circuit there is, and those configured by name that have no slot, in order of their
     /// names.
     pub fn views(&mut self) -> Vec<View> {
+        self.count_rejections();
         let index = self.load_index();
         let mut names: BTreeSet<&str> = BTreeSet::new();
         names.extend(index.tenants().map(|(_, tenant)| tenant.name.as_str()));
@@ -79,6 +80,7 @@ impl<H: Host> Panel<H> {
     /// One circuit; `None` where it is unknown.
     pub fn view(&mut self, name: &str) -> Option<View> {
         self.publish_failures();
+        self.count_rejections();
         let others = self.ledger.others(&self.store);
         let has_slot = self.load_index().slot_of(name).is_some();
         let view = self.view_with(name, has_slot, &others, self.now())?;

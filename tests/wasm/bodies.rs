@@ -52,6 +52,7 @@ fn the_same_question_gets_the_same_answer_and_another_the_next_fallback() {
     }
     assert_eq!(counter(&host, "fallback_cache_hit"), 1);
     assert_eq!(counter(&host, "fallback_cache_miss"), 4);
+    host.tick();
     assert_eq!(counter(&host, "rejected"), 5);
 }
 

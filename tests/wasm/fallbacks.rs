@@ -28,6 +28,7 @@ fn a_fixed_answer_takes_the_place_of_a_rejection() {
     assert_eq!((answer.status(), answer.json()), (202, json!({ "answer": "later" })));
     assert_eq!(answer.header("content-type").as_deref(), Some("application/json"));
     assert_eq!(answer.header("x-a").as_deref(), Some("b"));
+    host.tick();
     assert_eq!((counter(&host, "fallback_respond"), counter(&host, "rejected")), (1, 1));
 }
 
@@ -80,6 +81,7 @@ fn where_nothing_fits_the_request_is_rejected() {
     let host = open(json!([{ "reroute": { "circuit": "backup" } }]));
     host.send(get("/").reroutes_to("backup")).answered(503);
     assert_rejected!(host.request(), state = "open");
+    host.tick();
     assert_eq!(counter(&host, "rejected"), 2);
 }
 
@@ -166,5 +168,6 @@ fn a_circuit_is_no_backup_of_its_own() {
     let host = Host::with(config().trips_after(1).fallback(reroute));
     host.request().answered(503);
     assert_rejected!(host.request());
+    host.tick();
     assert_eq!(host.counter("circuit_breaker.up.rejected"), 1);
 }

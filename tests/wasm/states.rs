@@ -45,6 +45,7 @@ fn an_open_circuit_answers_without_calling_the_upstream() {
     for _ in 0..100 {
         assert_rejected!(host.request());
     }
+    host.tick();
     assert_eq!(host.counter("circuit_breaker.up.rejected"), 100);
     assert_eq!(host.counter("circuit_breaker.up.failures"), 5);
 }

@@ -85,7 +85,8 @@ fn two_workers_race_for_one_probe() {
     host.worker(1).request().answered(200);
     host.traffic(5, 503);
     host.advance(millis(20));
-    host.advance_without_ticks(secs(30));
+    host.advance_without_ticks(secs(30) - millis(50));
+    host.advance(millis(50));
     let race = host.in_the_gap("circuit/", |host| {
         assert_admitted!(host.worker(1).request());
     });

@@ -7,7 +7,6 @@
 use std::cmp::Reverse;
 
 use super::geometry::Class;
-use crate::bytes::{Reader, Writer};
 use crate::store::Value;
 use crate::time::Timestamp;
 
@@ -17,9 +16,10 @@ const TAG_BYTES: usize = 4 + 4 + 8;
 /// differently must not fill a set, nor make a lookup read all of it.
 const MOST_VARIANTS: usize = 8;
 
-/// One per slot of the set; a free slot has the one of all zeros.
+/// One per slot of the set; a free slot has the one of all zeros. They stay as they are stored: of
+/// some hundreds a lookup is about one or two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tags(Vec<Tag>);
+pub(super) struct Tags(Vec<[u8; TAG_BYTES]>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tag {
@@ -32,7 +32,7 @@ pub(super) struct Tag {
 impl Tags {
     /// The tags of so many slots: the geometry may have changed since these were written.
     pub(super) fn resized(mut self, slots: usize) -> Self {
-        self.0.resize(slots, Tag::default());
+        self.0.resize(slots, Tag::default().to_bytes());
         self
     }
 
@@ -68,46 +68,52 @@ impl Tags {
 
     fn set(&mut self, position: usize, tag: Tag) {
         if let Some(place) = self.0.get_mut(position) {
-            *place = tag;
+            *place = tag.to_bytes();
         }
     }
 
-    fn of(&self, key: u32) -> impl Iterator<Item = (usize, &Tag)> {
-        self.all().filter(move |(_, tag)| tag.key == key)
+    fn of(&self, key: u32) -> impl Iterator<Item = (usize, Tag)> {
+        let is_of_key = move |(_, bytes): &(usize, &[u8; TAG_BYTES])| {
+            bytes.first_chunk() == Some(&key.to_le_bytes())
+        };
+        self.0.iter().enumerate().filter(is_of_key).map(|(at, bytes)| (at, Tag::of_bytes(bytes)))
     }
 
-    fn all(&self) -> impl Iterator<Item = (usize, &Tag)> {
-        self.0.iter().enumerate()
+    fn all(&self) -> impl Iterator<Item = (usize, Tag)> {
+        self.0.iter().map(Tag::of_bytes).enumerate()
+    }
+}
+
+impl Tag {
+    fn to_bytes(self) -> [u8; TAG_BYTES] {
+        let high = (u64::from(self.variant) << 32) | u64::from(self.key);
+        ((u128::from(self.stored_at.as_nanos()) << 64) | u128::from(high)).to_le_bytes()
+    }
+
+    const fn of_bytes(bytes: &[u8; TAG_BYTES]) -> Self {
+        let all = u128::from_le_bytes(*bytes);
+        let stored_at = Timestamp::from_nanos((all >> 64) as u64);
+        Self { key: all as u32, variant: (all >> 32) as u32, stored_at }
     }
 }
 
 /// Free slots come first.
-const fn stored_at(place: &(usize, &Tag)) -> Timestamp {
+const fn stored_at(place: &(usize, Tag)) -> Timestamp {
     place.1.stored_at
 }
 
 impl Value for Tags {
     fn encode(&self) -> Vec<u8> {
-        let mut to = Writer::with_capacity(1 + TAG_BYTES * self.0.len());
-        to.u8(VERSION);
-        for tag in &self.0 {
-            to.u32(tag.key);
-            to.u32(tag.variant);
-            to.time(tag.stored_at);
-        }
-        to.into_bytes()
+        let mut bytes = Vec::with_capacity(1 + TAG_BYTES * self.0.len());
+        bytes.push(VERSION);
+        bytes.extend_from_slice(self.0.as_flattened());
+        bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut from = Reader::new(bytes);
-        if from.u8()? != VERSION {
-            return None;
-        }
-        let mut tags = Vec::with_capacity(bytes.len() / TAG_BYTES);
-        while !from.is_empty() {
-            tags.push(Tag { key: from.u32()?, variant: from.u32()?, stored_at: from.time()? });
-        }
-        from.finish(Self(tags))
+        let (&VERSION, tags) = bytes.split_first()? else { return None };
+        let (tags, []) = tags.as_chunks() else { return None };
+        Some(Self(tags.to_vec()))
     }
 }
 
