@@ -1,5 +1,7 @@
 //! Keeping good replies for later, as they pass: nothing is ever held up for it.
 
+use std::cell::Cell;
+
 use super::http::Exchange;
 use super::root::SharedPanel;
 use crate::breaker::State;
@@ -207,10 +209,11 @@ pub(super) fn kept_reply(
 fn find(panel: &SharedPanel, rules: &CacheRules, asked: &Asked) -> Option<(Entry, cache::Served)> {
     let panel = panel.borrow();
     let now = panel.now();
-    let served = |entry: &Entry| {
-        may_serve(rules, &entry.terms, &entry.headers, &asked.headers, now.since(entry.stored_at))
-    };
-    let entry = panel.find_reply(asked.key()?, |entry| served(entry).is_some())?;
-    let served = served(&entry)?;
-    Some((entry, served))
+    let served = Cell::new(None);
+    let entry = panel.find_reply(asked.key()?, |entry| {
+        let resident = now.since(entry.stored_at);
+        served.set(may_serve(rules, &entry.terms, &entry.headers, &asked.headers, resident));
+        served.get().is_some()
+    })?;
+    Some((entry, served.get()?))
 }

@@ -33,14 +33,19 @@ impl Vary {
                 return None;
             }
         }
-        let values = digest_of(split(&names), request);
+        let values = values_of(&names, request);
         Some(Self { names, values })
     }
 
     /// Values are compared as they are, but for whitespace around them. Absent is equal to absent.
     pub(super) fn matches(&self, request: &Headers) -> bool {
-        self.values == digest_of(split(&self.names), request)
+        self.values == values_of(&self.names, request)
     }
+}
+
+/// Most responses do not vary: nothing is digested for them.
+fn values_of(names: &[u8], request: &Headers) -> Digest {
+    if names.is_empty() { Digest::default() } else { digest_of(split(names), request) }
 }
 
 fn split(names: &[u8]) -> impl Iterator<Item = &[u8]> {
