@@ -47,7 +47,7 @@ def test_five_failures_open_the_circuit_and_then_the_upstream_is_left_alone(star
     for _ in range(10):
         assert_rejected(proxy.get("/rejected"), retry_after=range(1, 21))
     assert upstream.calls == 5
-    assert proxy.metric("rejected") == 10
+    wait_until(lambda: proxy.metric("rejected") == 10)
     logged = proxy.logged("/rejected")[0]
     assert logged["details"] == "circuit_breaker_open"
     assert logged["circuit_breaker"] == "rejected"
