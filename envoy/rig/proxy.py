@@ -19,7 +19,7 @@ class Exited(Exception):
 
 
 class Proxy:
-    def __init__(self, config, directory, concurrency=2, file_name="envoy.json"):
+    def __init__(self, config, directory, concurrency=2, file_name="envoy.json", restart=("--disable-hot-restart",)):
         directory.mkdir(parents=True)
         self._log, self._access_log = directory / "envoy.log", directory / "access.log"
         admin_address = directory / "admin"
@@ -31,7 +31,7 @@ class Proxy:
             *("--config-path", config_file),
             *("--concurrency", str(concurrency)),
             *("--admin-address-path", admin_address),
-            "--disable-hot-restart",
+            *restart,
             *("--file-flush-interval-msec", "10"),
             *("--log-level", "warning", "--component-log-level", "wasm:debug"),
         ]
@@ -77,6 +77,10 @@ class Proxy:
         self.client.close()
         self.admin.close()
         process.stop(self._process)
+
+    def wait(self):
+        """For its own end."""
+        self._process.wait(30)
 
     def get(self, path="/", host=None, **options):
         headers = {**options.pop("headers", {}), **({"host": host} if host else {})}
