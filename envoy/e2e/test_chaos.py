@@ -64,9 +64,9 @@ def test_under_load_nothing_is_lost_nor_stuck_nor_counted_twice(proxy, upstream,
         wait_for_state(proxy, "closed")
         load.end()
 
+    assert_all_is_counted(proxy, load)
     # One that was killed knows only of those after.
     assert upstream.calls <= load.sent - proxy.metric("rejected")
-    assert_all_is_counted(proxy, load)
     assert_nothing_is_stuck(proxy)
 
 

@@ -65,6 +65,7 @@ def test_counts_go_on_and_the_gauge_is_right_once_the_old_process_is_gone(start_
     old = start_process()
     trip(old)
     assert_rejected(old.get())
+    wait_until(lambda: old.metric("rejected") == 1)
 
     new = start_process()
     assert new.get().status_code == 200

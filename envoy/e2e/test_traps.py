@@ -113,7 +113,7 @@ def test_only_the_requests_that_were_with_it_are_lost(proxy, upstream, workers):
 
     wait_until(lambda: len(set(served_and_counted())) == 1)
     assert [proxy.metric(each) for each in ("failures", "ignored", "opened")] == [0, 0, 0]
-    circuit = proxy.circuit()
+    circuit = status_afterwards(proxy)
     assert (circuit["state"], circuit["fail_count"]) == ("closed", 0)
 
 
