@@ -3,7 +3,7 @@
 import json
 import os
 
-from rig.config import set_plugin
+from rig.config import set_plugin, wasm
 
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 
@@ -19,8 +19,13 @@ class Listeners:
         config["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(self._file)}}}
         self._write()
 
-    def update(self, plugin):
-        set_plugin({"static_resources": {"listeners": self._listeners}}, plugin)
+    def update(self, plugin=None, module=None):
+        """What is given changes."""
+        config = {"static_resources": {"listeners": self._listeners}}
+        if plugin:
+            set_plugin(config, plugin)
+        if module:
+            wasm(config)["vm_config"]["code"] = {"local": {"filename": str(module)}}
         self._write()
 
     def _write(self):

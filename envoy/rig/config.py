@@ -65,13 +65,13 @@ def example(file, **upstreams):
     return config
 
 
-def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), timeout="10s"):
-    """`envoy.yaml` with these clusters, each under its name as host, the first under any other host too.
+def bootstrap(*clusters, plugin=plugin(), earlier_filters=(), later_filters=(), timeout="10s", file="envoy.yaml"):
+    """The file with these clusters, each under its name as host, the first under any other host too.
 
     `plugin` is a dict (sent as JSON text), a ready Any (a dict with "@type"), or None. `earlier_filters` come before
     fusebox, `later_filters` after it.
     """
-    config = example("envoy.yaml")
+    config = example(file)
     config["layered_runtime"] = {"layers": [{"name": "admin", "admin_layer": {}}]}
     config["static_resources"]["clusters"] = list(clusters)
     for listener in config["static_resources"]["listeners"]:

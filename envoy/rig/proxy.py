@@ -19,7 +19,15 @@ class Exited(Exception):
 
 
 class Proxy:
-    def __init__(self, config, directory, concurrency=2, file_name="envoy.json", wasm_log_level="debug"):
+    def __init__(
+        self,
+        config,
+        directory,
+        concurrency=2,
+        file_name="envoy.json",
+        wasm_log_level="debug",
+        restart=("--disable-hot-restart",),
+    ):
         directory.mkdir(parents=True)
         self._log, self._access_log = directory / "envoy.log", directory / "access.log"
         admin_address = directory / "admin"
@@ -31,7 +39,7 @@ class Proxy:
             *("--config-path", config_file),
             *("--concurrency", str(concurrency)),
             *("--admin-address-path", admin_address),
-            "--disable-hot-restart",
+            *restart,
             *("--file-flush-interval-msec", "10"),
             *("--log-level", "warning", "--component-log-level", f"wasm:{wasm_log_level}"),
         ]
@@ -77,6 +85,10 @@ class Proxy:
         self.client.close()
         self.admin.close()
         process.stop(self._process)
+
+    def wait(self):
+        """For its own end."""
+        self._process.wait(30)
 
     def get(self, path="/", host=None, **options):
         headers = {**options.pop("headers", {}), **({"host": host} if host else {})}

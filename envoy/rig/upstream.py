@@ -14,7 +14,11 @@ ENVOY_DIRECTORY = pathlib.Path(__file__).parents[1]
 
 class Upstream:
     def __init__(self):
-        command = [sys.executable, "-m", "upstream", "--port", "0", "--control", "0"]
+        self.port = 0
+        self._start()
+
+    def _start(self):
+        command = [sys.executable, "-m", "upstream", "--port", str(self.port), "--control", "0"]
         self._process = subprocess.Popen(
             command, cwd=ENVOY_DIRECTORY, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -27,9 +31,21 @@ class Upstream:
         return self
 
     def __exit__(self, *_):
+        self._end()
+
+    def _end(self):
         self._control.close()
         process.stop(self._process)
         self._process.stdout.close()
+
+    def kill(self):
+        """As the system does that is out of memory: the process is gone, and its connections with it."""
+        self._process.kill()
+        self._end()
+
+    def start_again(self):
+        """On the same port, knowing nothing of before."""
+        self._start()
 
     def does(self, behaviour):
         """From now on, for every request whose path names no behaviour itself."""

@@ -48,6 +48,7 @@ mod harness_is_honest;
 mod policies;
 mod probes;
 mod replies;
+mod sandbox;
 mod shadow;
 mod slow;
 mod states;
