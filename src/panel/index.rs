@@ -1,7 +1,7 @@
 //! Which cluster has which slot. The index is the truth: a record that names another owner than the
 //! index is begun again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
@@ -36,6 +36,15 @@ impl Index {
 
     pub(super) fn slot_of(&self, name: &str) -> Option<u16> {
         self.tenants().find(|(_, tenant)| tenant.name == name).map(|(slot, _)| slot)
+    }
+
+    /// The names of the tenants and these, in their order.
+    pub(super) fn names_with<'a>(&'a self, named: &'a [String]) -> BTreeSet<&'a str> {
+        // Not collected: a set is collected by sorting, which is a lot of code.
+        let mut names = BTreeSet::new();
+        names.extend(self.tenants().map(|(_, tenant)| tenant.name.as_str()));
+        names.extend(named.iter().map(String::as_str));
+        names
     }
 
     /// The slots by name.

@@ -1,6 +1,5 @@
 //! Forcing the state of a circuit, by an operator's word.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::history::cut;
@@ -52,12 +51,9 @@ impl<H: Host> Panel<H> {
     pub fn steer_all(&mut self, order: &Order) -> Obeyed {
         let index = self.load_index();
         let slots = index.by_name();
-        let mut names: BTreeSet<&str> = BTreeSet::new();
-        names.extend(slots.keys());
         let named: Vec<String> = self.config.named().map(str::to_owned).collect();
-        names.extend(named.iter().map(String::as_str));
         let mut worst = Obeyed::Nothing;
-        for name in names {
+        for name in index.names_with(&named) {
             match self.steer_known(name, slots.contains_key(name), order) {
                 Obeyed::Off | Obeyed::Nothing | Obeyed::Unknown => {}
                 Obeyed::Done if worst != Obeyed::Nothing => {}
@@ -92,7 +88,10 @@ impl<H: Host> Panel<H> {
             match told {
                 Ok(Some(told)) => {
                     self.tell_with(seat, Lapsed::default(), told.transition, note);
-                    self.tell_of(seat);
+                    // What ends an open circuit's override is no transition, and news all the same.
+                    if told.transition.is_none() && told.answer {
+                        self.tell_of(seat);
+                    }
                     return if told.answer { Obeyed::Done } else { Obeyed::Nothing };
                 }
                 Ok(None) => return Obeyed::Failed,

@@ -1,6 +1,5 @@
 //! The circuits as a reader of the status is shown them.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::index::owner_of;
@@ -64,14 +63,12 @@ impl<H: Host> Panel<H> {
     pub fn views(&mut self) -> Vec<View> {
         self.count_rejections();
         let index = self.load_index();
-        let mut names: BTreeSet<&str> = BTreeSet::new();
-        names.extend(index.tenants().map(|(_, tenant)| tenant.name.as_str()));
         let named: Vec<String> = self.config.named().map(str::to_owned).collect();
-        names.extend(named.iter().map(String::as_str));
         let others = self.ledger.others(&self.store);
         let slots = index.by_name();
         let now = self.now();
-        names
+        index
+            .names_with(&named)
             .into_iter()
             .filter_map(|name| self.view_with(name, slots.contains_key(name), &others, now))
             .collect()
