@@ -10,10 +10,11 @@ CLIENTS, REQUESTS_EACH = 20, 500
 
 
 def test_ten_thousand_requests_are_counted_exactly(start, upstream):
-    policy = plugin(opens_for="300ms", open={"max_duration": "300ms"}, trip={"consecutive_failures": 5})
+    policy = plugin(opens_for="20ms", open={"max_duration": "20ms"}, trip={"consecutive_failures": 5})
     proxy = start(cluster("backend", upstream), plugin=policy)
-    # Half of the time it is down: the circuit opens and closes all the while.
-    upstream.does("flap/0.2/status/503")
+    # Half of the time it is down: the circuit opens and closes all the while, in times that are short beside what
+    # even ten thousand rejections take.
+    upstream.does("flap/0.05/status/503")
 
     sent = CLIENTS * REQUESTS_EACH
 
