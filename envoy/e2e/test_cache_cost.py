@@ -23,6 +23,8 @@ BUDGET = 8 * MIB
 # Beyond the budget there is the memory of each worker's VM, which grows with the copies in flight and never shrinks,
 # what the allocator rounds up, and what Envoy needs for its first clients: some 3 MiB, however many keys there are.
 OVERHEAD = 6 * MIB
+# By which Envoy's own memory wavers; with 50 bytes lost per key, the second half of them would take more.
+WAVER = 2 * MIB
 # Each all but fills a slot; the second number says of how many keys one is that long.
 LENGTHS = {3_600: 1, 15_800: 100, 65_000: 200, 256 * KIB: 1000}
 
@@ -122,4 +124,4 @@ def test_memory_is_bounded_however_many_keys_there_are(cached, capsys):
         print(f"{(end - resident) / MIB:.1f} MiB more are resident, {(end - half) / MIB:.1f} of them since half time")
     assert is_full - allocated > BUDGET * 3 / 4
     assert end - resident < BUDGET + OVERHEAD
-    assert end - half < MIB
+    assert end - half < WAVER
