@@ -11,6 +11,7 @@ use proxy_wasm::types::LogLevel;
 use self::raw::{Buffer, Map, Stream};
 use crate::clock::Clock;
 use crate::config::Webhook;
+use crate::headers::HeaderMap;
 use crate::metrics::{Counters, Kind, MetricId};
 use crate::reply::Reply;
 use crate::store::{HostError, SharedData, Swapped, Token};
@@ -48,13 +49,13 @@ impl Host {
     }
 
     /// All of the request's headers, in one call.
-    pub fn request_headers(self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        pairs(raw::get_headers(Map::RequestHeaders).ok().flatten().as_deref())
+    pub fn request_headers(self) -> HeaderMap {
+        header_map(Map::RequestHeaders)
     }
 
     /// All of the response's headers, in one call.
-    pub fn response_headers(self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        pairs(raw::get_headers(Map::ResponseHeaders).ok().flatten().as_deref())
+    pub fn response_headers(self) -> HeaderMap {
+        header_map(Map::ResponseHeaders)
     }
 
     /// Of the request's body, as much as there is of `size` bytes from `start` on: of the chunk
@@ -69,7 +70,7 @@ impl Host {
     }
 
     /// Gives a response header these values and no others.
-    pub fn set_response_header<'a>(self, name: &str, values: impl Iterator<Item = &'a String>) {
+    pub fn set_response_header<'a>(self, name: &[u8], values: impl Iterator<Item = &'a [u8]>) {
         // Where the host refuses, the header stays as it is.
         let _ = raw::remove_header(Map::ResponseHeaders, name);
         for value in values {
@@ -116,11 +117,10 @@ impl Host {
 
     /// Answers the request. `false` where the host refused.
     pub fn send(self, reply: &Reply) -> bool {
-        let headers = serialised(&reply.headers);
         raw::send_local_response(
             reply.status,
             reply.details,
-            &headers,
+            &reply.headers.to_abi(),
             &reply.body,
             reply.grpc_status,
         )
@@ -254,60 +254,14 @@ impl Counters for Host {
     }
 }
 
-/// The headers in a serialised map; what is missing at its end is left out.
-fn pairs(bytes: Option<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let Some((count, mut lengths)) = bytes.and_then(take_length) else {
-        return Vec::new();
-    };
-    let Some(mut texts) = count.checked_mul(8).and_then(|size| lengths.get(size..)) else {
-        return Vec::new();
-    };
-    let mut headers = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut next = || {
-            let (length, rest) = take_length(lengths)?;
-            lengths = rest;
-            let text = texts.get(..length)?.to_vec();
-            texts = texts.get(length.checked_add(1)?..)?;
-            Some(text)
-        };
-        let Some(header) = next().zip(next()) else { break };
-        headers.push(header);
-    }
-    headers
-}
-
-fn take_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    Some((u32::from_le_bytes(*length) as usize, rest))
-}
-
-/// A header map as the ABI has it: the number of pairs, the lengths of all names and values, then
-/// each name and value with a NUL behind it.
-fn serialised(headers: &[(String, String)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-    bytes.extend(length(headers.len()));
-    for (name, value) in headers {
-        bytes.extend(length(name.len()));
-        bytes.extend(length(value.len()));
-    }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend(text.as_bytes());
-        bytes.push(0);
-    }
-    bytes
+fn header_map(map: Map) -> HeaderMap {
+    let bytes = raw::get_headers(map).ok().flatten();
+    HeaderMap::from_abi(&bytes.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn headers_are_serialised_as_the_abi_has_them() {
-        let headers = [("a".to_owned(), "bc".to_owned())];
-        assert_eq!(serialised(&headers), b"\x01\0\0\0\x01\0\0\0\x02\0\0\0a\0bc\0");
-    }
 
     #[test]
     fn without_a_host_every_call_is_an_error_and_none_a_panic() {
@@ -316,27 +270,5 @@ mod tests {
         assert_eq!(Host.cluster_name(), None);
         assert_eq!(Host.define(Kind::Gauge, "g"), None);
         assert!(Host.check_clock().is_err());
-    }
-
-    #[test]
-    fn headers_survive_the_way_to_the_host_and_back() {
-        let headers = [(":path", "/a"), ("x-empty", ""), ("x-a", "b")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let back: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| (name.clone().into_bytes(), value.clone().into_bytes()))
-            .collect();
-        assert_eq!(pairs(Some(&serialised(&headers))), back);
-    }
-
-    #[test]
-    fn a_map_that_is_cut_anywhere_gives_what_is_whole() {
-        let headers = [("a".to_owned(), "b".to_owned()), ("c".to_owned(), "d".to_owned())];
-        let bytes = serialised(&headers);
-        for length in 0..bytes.len() {
-            assert!(pairs(bytes.get(..length)).len() < 2, "{length}");
-        }
-        assert_eq!(pairs(Some(&[255; 64])), []);
-        assert_eq!(pairs(None), []);
     }
 }

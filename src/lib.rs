@@ -54,6 +54,7 @@ pub mod config;
 pub mod events;
 pub mod fallback;
 pub mod filter;
+pub mod headers;
 pub mod host;
 pub mod metrics;
 pub mod outbox;

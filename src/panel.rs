@@ -38,6 +38,7 @@ use crate::clock::{Clock, WorkerClock};
 use crate::config::{CircuitPolicy, Config, Mode, Webhook};
 use crate::metrics::{CircuitMetrics, Counters, Metric, ProxyMetric, ProxyMetrics};
 use crate::outbox::Outbox;
+use crate::reply::Rejections;
 use crate::store::{SharedData, Store};
 use crate::time::Timestamp;
 
@@ -115,6 +116,7 @@ struct Guarded {
     unreported: u32,
     /// And rejections: a storm of them must stay cheap.
     rejected: u32,
+    replies: Rc<Rejections>,
     /// The last failures since then.
     failed: Vec<Failed>,
     /// Whether it is in [`Panel::timed`].
@@ -156,6 +158,7 @@ pub struct Rejected {
     pub circuit: Rc<str>,
     pub policy: Rc<CircuitPolicy>,
     pub rejection: Rejection,
+    pub replies: Rc<Rejections>,
 }
 
 /// A permit with the circuit that gave it.
@@ -499,6 +502,7 @@ impl<H: Host> Panel<H> {
                     circuit: Rc::clone(&guarded.name),
                     policy: Rc::clone(&guarded.policy),
                     rejection,
+                    replies: Rc::clone(&guarded.replies),
                 })
             }
         }

@@ -1,9 +1,14 @@
 //! What a rejected client gets.
 
+mod rejections;
+
 use serde::Serialize;
 
-use crate::breaker::{RejectReason, Rejection, State};
+pub use rejections::Rejections;
+
+use crate::breaker::{RejectReason, State};
 use crate::config::Reject;
+use crate::headers::HeaderMap;
 
 const UNAVAILABLE: i32 = 14;
 /// No gRPC status: the host derives one where it needs one.
@@ -15,7 +20,7 @@ pub struct Reply {
     pub status: u16,
     /// Shown as `%RESPONSE_CODE_DETAILS%`.
     pub details: &'static str,
-    pub headers: Vec<(String, String)>,
+    pub headers: HeaderMap,
     pub body: Vec<u8>,
     pub grpc_status: i32,
 }
@@ -49,8 +54,8 @@ impl<'a> Problem<'a> {
 impl Reply {
     /// A header, unless there is one of that name.
     pub fn add_default(&mut self, name: &str, value: &str) {
-        if !self.headers.iter().any(|(given, _)| given == name) {
-            self.headers.push((name.to_owned(), value.to_owned()));
+        if !self.headers.has(name) {
+            self.headers.push(name, value);
         }
     }
 }
@@ -66,10 +71,15 @@ pub const fn told(reason: RejectReason) -> (State, &'static str) {
 }
 
 /// The reply of last resort.
-pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bool) -> Reply {
-    let (state, details) = told(rejection.reason);
+fn reject(
+    circuit: &str,
+    reject: &Reject,
+    reason: RejectReason,
+    retry_after: u64,
+    is_grpc: bool,
+) -> Reply {
+    let (state, details) = told(reason);
     let state = state.as_str();
-    let retry_after = rejection.retry_after.as_secs_ceil().max(1);
     let detail = format!(
         "circuit breaker for upstream cluster \"{circuit}\" is {state}; \
          the service is temporarily unavailable"
@@ -77,14 +87,13 @@ pub fn reject(circuit: &str, reject: &Reject, rejection: &Rejection, is_grpc: bo
     let mut reply = Reply {
         status: reject.status,
         details,
-        headers: vec![
-            ("retry-after".to_owned(), retry_after.to_string()),
-            ("x-circuit-breaker".to_owned(), state.to_owned()),
-        ],
+        headers: HeaderMap::default(),
         body: Vec::new(),
         grpc_status: NO_GRPC_STATUS,
     };
-    reply.headers.extend(reject.headers.iter().cloned());
+    reply.headers.push("retry-after", retry_after.to_string());
+    reply.headers.push("x-circuit-breaker", state);
+    reply.headers.extend(reject.headers.iter().map(|(name, value)| (name, value)));
     reply.add_default("cache-control", "no-store");
     if is_grpc {
         // The host makes a trailers-only response of it, with the body as message.
@@ -126,7 +135,7 @@ pub fn document(
     Reply {
         status,
         details,
-        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        headers: headers.into_iter().collect(),
         body: json(document),
         grpc_status: NO_GRPC_STATUS,
     }
@@ -154,24 +163,18 @@ const fn title(status: u16) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Span;
-
-    fn rejection() -> Rejection {
-        Rejection { reason: RejectReason::Open, retry_after: Span::from_millis(26_001) }
-    }
-
     fn default_reject() -> Reject {
         Reject { status: 503, headers: Vec::new(), body: None }
     }
 
     fn header<'a>(reply: &'a Reply, name: &str) -> Vec<&'a str> {
-        let named = reply.headers.iter().filter(|(given, _)| given == name);
-        named.map(|(_, value)| value.as_str()).collect()
+        let named = reply.headers.iter().filter(|(given, _)| *given == name.as_bytes());
+        named.map(|(_, value)| str::from_utf8(value).unwrap()).collect()
     }
 
     #[test]
     fn a_rejection_is_a_problem_document_that_says_when_to_come_back() {
-        let reply = reject("hf_api", &default_reject(), &rejection(), false);
+        let reply = reject("hf_api", &default_reject(), RejectReason::Open, 27, false);
         assert_eq!(reply.status, 503);
         assert_eq!(reply.details, "circuit_breaker_open");
         assert_eq!(header(&reply, "retry-after"), ["27"]);
@@ -186,8 +189,7 @@ mod tests {
 
     #[test]
     fn half_open_is_a_rejection_of_its_own() {
-        let half_open = Rejection { reason: RejectReason::ProbesInFlight, retry_after: Span::ZERO };
-        let reply = reject("a", &default_reject(), &half_open, false);
+        let reply = reject("a", &default_reject(), RejectReason::ProbesInFlight, 1, false);
         assert_eq!(reply.details, "circuit_breaker_half_open");
         assert_eq!(header(&reply, "x-circuit-breaker"), ["half-open"]);
         assert_eq!(header(&reply, "retry-after"), ["1"]);
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_grpc_client_gets_the_detail_as_message() {
-        let reply = reject("a", &default_reject(), &rejection(), true);
+        let reply = reject("a", &default_reject(), RejectReason::Open, 27, true);
         assert_eq!(reply.grpc_status, 14);
         assert!(String::from_utf8(reply.body.clone()).unwrap().starts_with("circuit breaker for"));
         assert!(header(&reply, "content-type").is_empty());
@@ -211,7 +213,7 @@ mod tests {
             ],
             body: Some("<p>later</p>".into()),
         };
-        let reply = reject("a", &configured, &rejection(), false);
+        let reply = reject("a", &configured, RejectReason::Open, 27, false);
         assert_eq!((reply.status, reply.body.as_slice()), (429, &b"<p>later</p>"[..]));
         assert_eq!(header(&reply, "content-type"), ["text/html"]);
         assert_eq!(header(&reply, "x-team"), ["a"]);
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_hostile_name_stays_data() {
-        let reply = reject("a\"\n<b>", &default_reject(), &rejection(), false);
+        let reply = reject("a\"\n<b>", &default_reject(), RejectReason::Open, 27, false);
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(body["circuit"], "a\"\n<b>");
     }

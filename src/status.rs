@@ -139,7 +139,7 @@ pub fn all(views: Vec<View>, wall: Span) -> Reply {
     let circuit_breakers = views.into_iter().map(|view| entry(view, wall)).collect();
     let all = All { circuit_breakers, version: VERSION, timestamp: seconds(wall) };
     let mut reply = document(200, DETAILS, "application/json", &all);
-    reply.headers.push(("vary".to_owned(), "accept".to_owned()));
+    reply.headers.push("vary", "accept");
     reply
 }
 

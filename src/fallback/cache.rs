@@ -24,12 +24,12 @@ mod vary;
 
 pub use annotate::annotate;
 pub use asked::Asked;
-pub use copy::{Copy, size};
+pub use copy::Copy;
 pub use credentials::is_personal;
 pub use entry::Entry;
 pub use geometry::MIN_BYTES;
 pub use key::Key;
-pub use replay::{Cause, added, drop_digests};
+pub use replay::{Cause, added, without_digests};
 pub use serving::{Served, may_serve};
 pub use slots::Slots;
 pub use storability::{Exchange, Terms, allows_storing, holds_upstream, storable};
@@ -62,7 +62,3 @@ pub struct CacheRules {
     /// JSON pointers (RFC 6901), and what is set there in a JSON body, as JSON.
     pub annotate_json: Vec<(String, Vec<u8>)>,
 }
-
-/// A name and a value as the host has them; names are lower-case.
-pub type Header = (Vec<u8>, Vec<u8>);
-pub type Headers = [Header];

@@ -1,6 +1,7 @@
 //! A fixed answer.
 
 use crate::breaker::State;
+use crate::headers::HeaderMap;
 use crate::reply::{NO_GRPC_STATUS, Reply};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +18,7 @@ impl Respond {
         let mut reply = Reply {
             status: self.status,
             details,
-            headers: vec![
-                ("x-circuit-breaker".to_owned(), state.as_str().to_owned()),
-                ("x-circuit-breaker-fallback".to_owned(), "respond".to_owned()),
-            ],
+            headers: HeaderMap::default(),
             body: if matches!(self.status, 204 | 205 | 304) {
                 Vec::new()
             } else {
@@ -28,7 +26,9 @@ impl Respond {
             },
             grpc_status: NO_GRPC_STATUS,
         };
-        reply.headers.extend(self.headers.iter().cloned());
+        reply.headers.push("x-circuit-breaker", state.as_str());
+        reply.headers.push("x-circuit-breaker-fallback", "respond");
+        reply.headers.extend(self.headers.iter().map(|(name, value)| (name, value)));
         reply.add_default("cache-control", "no-store");
         if !reply.body.is_empty() {
             reply.add_default("content-type", self.content_type);
@@ -47,7 +47,8 @@ mod tests {
     }
 
     fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-        reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        let mut named = reply.headers.iter().filter(|(known, _)| *known == name.as_bytes());
+        named.next().map(|(_, value)| str::from_utf8(value).unwrap())
     }
 
     #[test]

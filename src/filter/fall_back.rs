@@ -1,5 +1,7 @@
 //! A better answer than a rejection or a failure, where the policy has one.
 
+use std::rc::Rc;
+
 use super::http::{Exchange, Step, is_grpc};
 use super::keep::kept_reply;
 use super::root::{SharedPanel, log_events};
@@ -62,13 +64,15 @@ impl Exchange {
                     }
                 }
                 Way::Respond(respond) if !is_grpc => {
-                    return Step::Answer(self.respond(panel, circuit, respond, (state, details)));
+                    let reply = self.respond(panel, circuit, respond, (state, details));
+                    return Step::Answer(reply.into());
                 }
                 Way::Cache(_) | Way::Reroute(_) | Way::Respond(_) => {}
             }
         }
         self.host.set_filter_state("rejected");
-        Step::Answer(reply::reject(circuit, &rejected.policy.reject, &rejected.rejection, is_grpc))
+        let Rejected { rejection, replies, policy, .. } = &rejected;
+        Step::Answer(replies.reply(circuit, &policy.reject, rejection, is_grpc))
     }
 
     /// Goes on where the chain waited for the request's body, with or without that.
@@ -88,7 +92,8 @@ impl Exchange {
 
     fn replay(&mut self, reply: Reply) -> Step {
         // What replaces a response does not come by here again.
-        self.replayed = self.status.is_none().then(|| reply.headers.clone());
+        let reply = Rc::new(reply);
+        self.replayed = self.status.is_none().then(|| Rc::clone(&reply));
         Step::Answer(reply)
     }
 

@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) enum Step {
     Pass,
-    Answer(Reply),
+    Answer(Rc<Reply>),
     /// It is held until its body is there.
     Wait,
 }
@@ -55,7 +55,7 @@ pub(super) struct Exchange {
     /// Whether the host holds a part of its body that it would send twice: see [`Waiting`].
     pub(super) is_held_up: bool,
     /// The headers of a cached reply that is on its way.
-    pub(super) replayed: Option<Vec<(String, String)>>,
+    pub(super) replayed: Option<Rc<Reply>>,
     /// Whether it was sent to another circuit's cluster.
     pub(super) is_rerouted: bool,
 }
@@ -87,10 +87,12 @@ impl Exchange {
 
     fn begin(&mut self, panel: &SharedPanel) -> Step {
         if let Some(reply) = self.ask_status(panel, true) {
-            return Step::Answer(reply);
+            return Step::Answer(reply.into());
         }
         let Some(cluster) = self.host.cluster_name() else {
-            return self.ask_status(panel, false).map_or(Step::Pass, Step::Answer);
+            return self
+                .ask_status(panel, false)
+                .map_or(Step::Pass, |reply| Step::Answer(reply.into()));
         };
         let method = || self.host.request_header(":method");
         let admitted = panel.borrow_mut().admit(&cluster, self.is_sent, method);
@@ -241,8 +243,8 @@ impl HttpContext for Exchange {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        if let Some(said) = self.replayed.take() {
-            restore(self.host, &said);
+        if let Some(reply) = self.replayed.take() {
+            restore(self.host, &reply.headers);
             return Action::Continue;
         }
         if let Some(waiting) = self.waiting.take() {

@@ -9,8 +9,8 @@ use crate::classify::VIA_UPSTREAM;
 use crate::config::CircuitPolicy;
 use crate::fallback::CacheRules;
 use crate::fallback::cache::{
-    self, Asked, Cause, Copy, Entry, added, allows_storing, annotate, drop_digests, holds_upstream,
-    is_personal, may_serve, size,
+    self, Asked, Cause, Copy, Entry, added, allows_storing, annotate, holds_upstream, is_personal,
+    may_serve, without_digests,
 };
 use crate::panel::Ticket;
 use crate::reply::{NO_GRPC_STATUS, Reply};
@@ -49,7 +49,7 @@ impl Exchange {
             return;
         };
         let request = self.host.request_headers();
-        if size(&request) > MOST_REQUEST_BYTES {
+        if request.size() > MOST_REQUEST_BYTES {
             return;
         }
         if let Some(asked) = Asked::new(rules, &circuit, request, self.is_sent) {
@@ -193,22 +193,18 @@ pub(super) fn kept_reply(
     let mut headers = entry.headers;
     let body = match annotate(&headers, &entry.body, &rules.annotate_json) {
         Some(annotated) => {
-            drop_digests(&mut headers);
+            headers = without_digests(&headers);
             annotated
         }
         None => entry.body,
     };
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-    let mut headers: Vec<(String, String)> =
-        headers.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-    let added = added(served, cause, state).into_iter();
-    headers.extend(added.map(|(name, value)| (name.to_owned(), value)));
+    headers.extend(added(served, cause, state));
     Some(Reply { status: entry.status, details, headers, body, grpc_status: NO_GRPC_STATUS })
 }
 
 fn find(panel: &SharedPanel, rules: &CacheRules, asked: &Asked) -> Option<(Entry, cache::Served)> {
     let panel = panel.borrow();
-    let now = panel.now();
+    let now = panel.about_now();
     let served = Cell::new(None);
     let entry = panel.find_reply(asked.key()?, |entry| {
         let resident = now.since(entry.stored_at);

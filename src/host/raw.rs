@@ -142,7 +142,7 @@ pub(super) fn replace_header(map: Map, name: &str, value: &str) -> Result<(), Ho
     })
 }
 
-pub(super) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+pub(super) fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: as above.
     check(unsafe {
         proxy_add_header_map_value(
@@ -155,7 +155,7 @@ pub(super) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostEr
     })
 }
 
-pub(super) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
+pub(super) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: as above.
     check(unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }

@@ -87,6 +87,6 @@ impl<H: Host> Panel<H> {
     }
 
     pub fn find_reply(&self, key: &Key, is_it: impl Fn(&Entry) -> bool) -> Option<Entry> {
-        self.cached.as_ref()?.slots.find(&self.store, key, is_it)
+        self.cached.as_ref()?.slots.find(&self.store, key, self.clock.latest(), is_it)
     }
 }

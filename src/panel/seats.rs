@@ -91,6 +91,7 @@ impl<H: Host> Panel<H> {
             deadlines: Deadlines::default(),
             unreported: 0,
             rejected: 0,
+            replies: Rc::default(),
             failed: Vec::new(),
             is_timed: false,
         };

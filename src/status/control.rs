@@ -84,7 +84,7 @@ fn refused(detail: &str) -> Reply {
 pub fn unauthorized() -> Reply {
     let mut reply = problem(401, DETAILS, "the control token is missing or wrong");
     let challenge = "Bearer realm=\"circuit breaker\"".to_owned();
-    reply.headers.push(("www-authenticate".to_owned(), challenge));
+    reply.headers.push("www-authenticate", challenge);
     reply
 }
 
@@ -96,7 +96,7 @@ pub fn not_configured() -> Reply {
 
 pub fn not_allowed(detail: &str, allowed: &str) -> Reply {
     let mut reply = problem(405, DETAILS, detail);
-    reply.headers.push(("allow".to_owned(), allowed.to_owned()));
+    reply.headers.push("allow", allowed);
     reply
 }
 

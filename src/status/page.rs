@@ -27,7 +27,7 @@ pub fn page() -> Reply {
     Reply {
         status: 200,
         details: DETAILS,
-        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        headers: headers.into_iter().collect(),
         body: MARKUP.replace("{style}", STYLE).replace("{script}", SCRIPT).into_bytes(),
         grpc_status: NO_GRPC_STATUS,
     }
@@ -51,7 +51,8 @@ mod tests {
 
     fn policy() -> String {
         let headers = page().headers;
-        headers.into_iter().find(|(name, _)| name == "content-security-policy").unwrap().1
+        let mut policies = headers.iter().filter(|(name, _)| *name == b"content-security-policy");
+        String::from_utf8(policies.next().unwrap().1.to_vec()).unwrap()
     }
 
     /// What stands between the tags of this name, of which there is one pair.

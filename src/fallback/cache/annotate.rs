@@ -5,12 +5,12 @@
 
 use serde::de::IgnoredAny;
 
-use super::Headers;
 use super::headers::{elements, only, split_once};
+use crate::headers::HeaderMap;
 
 /// The body with all of these set: pointers, and what is set there as JSON. `None` where it is to
 /// stay as it is: it is no JSON, it is encoded, or one of them has no place in it.
-pub fn annotate(headers: &Headers, body: &[u8], values: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
+pub fn annotate(headers: &HeaderMap, body: &[u8], values: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
     if values.is_empty() || !is_plain_json(headers) {
         return None;
     }
@@ -26,7 +26,7 @@ pub fn annotate(headers: &Headers, body: &[u8], values: &[(String, Vec<u8>)]) ->
     Some(text)
 }
 
-fn is_plain_json(headers: &Headers) -> bool {
+fn is_plain_json(headers: &HeaderMap) -> bool {
     let Some(given) = only(headers, b"content-type") else { return false };
     // RFC 9111, 5.2.2.6.
     if elements(headers, b"cache-control").any(|it| it.eq_ignore_ascii_case(b"no-transform")) {

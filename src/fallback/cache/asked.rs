@@ -2,16 +2,17 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::CacheRules;
 use super::headers::only;
 use super::key::{Draft, Key};
-use super::{CacheRules, Header};
+use crate::headers::HeaderMap;
 
 /// Longer bodies of requests are not told from each other: no listener buffers more by default.
 const LONGEST_BODY: usize = 1 << 20;
 
 #[derive(Debug)]
 pub struct Asked {
-    pub headers: Vec<Header>,
+    pub headers: HeaderMap,
     key: Progress,
 }
 
@@ -33,7 +34,7 @@ impl Asked {
     pub fn new(
         rules: &CacheRules,
         circuit: &str,
-        headers: Vec<Header>,
+        headers: HeaderMap,
         is_sent: bool,
     ) -> Option<Self> {
         let draft = Draft::new(rules, circuit, &headers, !is_sent)?;
@@ -96,7 +97,7 @@ impl Asked {
 }
 
 /// Whether the body may be short enough, as far as its length is said.
-fn fits(headers: &[Header]) -> bool {
+fn fits(headers: &HeaderMap) -> bool {
     let Some(length) = only(headers, b"content-length") else {
         return true;
     };
@@ -106,17 +107,16 @@ fn fits(headers: &[Header]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{request, rules};
+    use super::super::fixtures::{request, rules, without};
     use super::*;
 
     fn with_bodies() -> CacheRules {
         CacheRules { methods: vec!["POST".to_owned()], request_body: true, ..rules() }
     }
 
-    fn post(more: &[(&str, &str)]) -> Vec<Header> {
-        let mut headers = request(more);
-        headers.retain(|(name, _)| name != b":method");
-        headers.push((b":method".to_vec(), b"POST".to_vec()));
+    fn post(more: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = without(&request(more), ":method");
+        headers.push(":method", "POST");
         headers
     }
 

@@ -1,11 +1,11 @@
 //! Who can read a stored `Content-Encoding` (RFC 9110, 12.5.3).
 
-use super::Headers;
 use super::headers::{elements, split_once};
+use crate::headers::HeaderMap;
 
 /// Whether the request accepts every coding of the response. One without Accept-Encoding may be
 /// sent anything by the letter, but the clients that say nothing are those that decode nothing.
-pub(super) fn accepts(request: &Headers, response: &Headers) -> bool {
+pub(super) fn accepts(request: &HeaderMap, response: &HeaderMap) -> bool {
     let mut is_plain = true;
     for coding in elements(response, b"content-encoding") {
         if !coding.eq_ignore_ascii_case(b"identity") {
@@ -19,7 +19,7 @@ pub(super) fn accepts(request: &Headers, response: &Headers) -> bool {
 }
 
 /// What the request says of a coding, by name or else by `*`.
-fn is_accepted(request: &Headers, coding: &[u8]) -> Option<bool> {
+fn is_accepted(request: &HeaderMap, coding: &[u8]) -> Option<bool> {
     let (mut named, mut any) = (None, None);
     for element in elements(request, b"accept-encoding") {
         let (name, parameters) = split_once(element, b';');

@@ -1,8 +1,9 @@
 //! A response on its way into the cache, copied as it passes.
 
-use super::headers::{has, only};
+use super::headers::only;
 use super::replay::kept;
-use super::{Entry, Headers, Terms};
+use super::{Entry, Terms};
+use crate::headers::HeaderMap;
 use crate::time::Timestamp;
 
 /// The first room for a body without a length to go by.
@@ -33,7 +34,7 @@ impl Copy {
     pub fn new(
         terms: Terms,
         status: u16,
-        response: &Headers,
+        response: &HeaderMap,
         stored_at: Timestamp,
         most: usize,
     ) -> Option<Self> {
@@ -48,7 +49,7 @@ impl Copy {
             return None;
         }
         let headers = kept(response);
-        let headers_room = size(&headers);
+        let headers_room = headers.size();
         let entry = Entry { terms, status, headers, body: Vec::new(), stored_at };
         Some(Self { entry, most, headers_room, body_room: first, framing })
     }
@@ -90,18 +91,13 @@ impl Copy {
 }
 
 /// `None` where the length is no length.
-fn framing(response: &Headers) -> Option<Framing> {
-    if has(response, b"content-length") {
+fn framing(response: &HeaderMap) -> Option<Framing> {
+    if response.has(b"content-length") {
         let length = str::from_utf8(only(response, b"content-length")?).ok()?;
         return Some(Framing::Length(length.parse().ok()?));
     }
-    let is_chunked = has(response, b"transfer-encoding");
+    let is_chunked = response.has(b"transfer-encoding");
     Some(if is_chunked { Framing::Chunks } else { Framing::Unknown })
-}
-
-/// What headers take.
-pub fn size(headers: &Headers) -> usize {
-    headers.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
 }
 
 #[cfg(test)]
@@ -115,7 +111,7 @@ mod tests {
 
     fn copy(response: &[(&str, &str)]) -> Option<Copy> {
         let mut all = headers(&[(":status", "200")]);
-        all.extend(headers(response));
+        all.extend(response.iter().copied());
         let request = request(&[]);
         let (wall, delay) = (Span::ZERO, Span::ZERO);
         let exchange = Exchange { request: &request, response: &all, wall, delay };

@@ -1,10 +1,10 @@
 //! Which headers of a request say who asks. A reply to a request with one of them is for nobody
 //! else, unless the header is in the key or the reply says `public`.
 
-use super::headers::has;
-use super::{CacheRules, Headers};
+use super::CacheRules;
+use crate::headers::HeaderMap;
 
-/// Parts of names, between hyphens. What authentication leaves in place of what it takes off has
+/// Parts of names, between hyphens, in order. What authentication leaves in place of what it takes off has
 /// many names, and not to know one of them would give a user's reply to others.
 const PARTS: [&str; 50] = [
     "account",
@@ -61,21 +61,31 @@ const PARTS: [&str; 50] = [
 
 /// Whether a header says who asks. Its value is never kept.
 pub(super) fn is_credential(rules: &CacheRules, name: &[u8]) -> bool {
-    rules.credential_headers.iter().any(|known| known.as_bytes() == name)
-        || str::from_utf8(name).is_ok_and(tells_who)
+    rules.credential_headers.iter().any(|known| known.as_bytes() == name) || tells_who(name)
 }
 
-fn tells_who(name: &str) -> bool {
+fn tells_who(name: &[u8]) -> bool {
     // What browsers say of themselves, and what tells requests apart, not who sends them.
-    if name.ends_with("user-agent") || name.starts_with("sec-") || name.ends_with("idempotency-key")
+    if name.ends_with(b"user-agent")
+        || name.starts_with(b"sec-")
+        || name.ends_with(b"idempotency-key")
     {
         return false;
     }
-    name.split(['-', '_']).any(|part| PARTS.contains(&part)) || name.contains("client-id")
+    name.split(|&byte| matches!(byte, b'-' | b'_')).any(is_part) || has_client_id(name)
+}
+
+fn is_part(part: &[u8]) -> bool {
+    PARTS.binary_search_by(|known| known.as_bytes().cmp(part)).is_ok()
+}
+
+fn has_client_id(name: &[u8]) -> bool {
+    const ID: &[u8] = b"client-id";
+    name.windows(ID.len()).any(|window| window == ID)
 }
 
 /// Whether a request says who asks, by what is not in its key.
-pub fn is_personal(rules: &CacheRules, request: &Headers) -> bool {
+pub fn is_personal(rules: &CacheRules, request: &HeaderMap) -> bool {
     let is_keyed = |name: &[u8]| {
         (rules.per_authorization && name == b"authorization")
             || rules.vary_on.iter().any(|keyed| keyed.as_bytes() == name)
@@ -120,9 +130,9 @@ pub(super) const KEYED: [&str; 13] = [
 
 /// Whether a request asks for another thing than its path says, or for a part of it, by what is not
 /// in its key: what it gets may not be kept for others.
-pub(super) fn is_diverted(rules: &CacheRules, request: &Headers) -> bool {
+pub(super) fn is_diverted(rules: &CacheRules, request: &HeaderMap) -> bool {
     TELLING.into_iter().any(|name| {
-        has(request, name.as_bytes()) && !rules.vary_on.iter().any(|keyed| keyed == name)
+        request.has(name.as_bytes()) && !rules.vary_on.iter().any(|keyed| keyed == name)
     })
 }
 

@@ -2,13 +2,13 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Headers;
 use super::headers::values;
+use crate::headers::HeaderMap;
 
 pub(super) type Digest = [u8; 32];
 
 /// Of the values of these headers, in order. A header that is absent differs from an empty one.
-pub(super) fn digest_of<'a>(names: impl Iterator<Item = &'a [u8]>, headers: &Headers) -> Digest {
+pub(super) fn digest_of<'a>(names: impl Iterator<Item = &'a [u8]>, headers: &HeaderMap) -> Digest {
     let mut hasher = Sha256::new();
     for name in names {
         for value in values(headers, name) {

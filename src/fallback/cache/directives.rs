@@ -1,7 +1,7 @@
 //! `Cache-Control` (RFC 9111, 5.2; RFC 5861). What cannot be read is read as the cautious would.
 
-use super::Headers;
 use super::headers::{is_token, split_once, values};
+use crate::headers::HeaderMap;
 
 /// Where a number of seconds does not fit (RFC 9111, 1.2.2).
 const MANY: u32 = 1 << 31;
@@ -23,7 +23,7 @@ pub(super) struct Directives {
 }
 
 impl Directives {
-    pub(super) fn read(headers: &Headers) -> Self {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         for value in values(headers, b"cache-control") {
             let mut rest = Some(value);
@@ -222,8 +222,8 @@ mod tests {
         #[test]
         fn a_field_of_its_own_is_never_hidden_by_another(garbage: Vec<u8>, known in any_headers()) {
             let mut given = known;
-            given.push((b"cache-control".to_vec(), garbage));
-            given.push((b"cache-control".to_vec(), b"private".to_vec()));
+            given.push("cache-control", garbage);
+            given.push("cache-control", "private");
             prop_assert!(Directives::read(&given).private);
         }
     }

@@ -9,10 +9,11 @@ use fnv::FnvHasher;
 
 use super::storability::Terms;
 use super::vary::Vary;
+use crate::headers::HeaderMap;
 use crate::store::Value;
 use crate::time::{Span, Timestamp};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Besides the body: what most entries need.
 const USUAL_BYTES: usize = 1_024;
 
@@ -21,8 +22,7 @@ const USUAL_BYTES: usize = 1_024;
 pub struct Entry {
     pub terms: Terms,
     pub status: u16,
-    /// Names are lower-case.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: HeaderMap,
     pub body: Vec<u8>,
     /// Monotonic.
     pub stored_at: Timestamp,
@@ -60,11 +60,7 @@ pub(super) fn encode(key: &[u8], entry: &Entry) -> Vec<u8> {
     put_bytes(to, key);
     put_terms(to, &entry.terms);
     to.extend_from_slice(&entry.status.to_le_bytes());
-    put_length(to, entry.headers.len());
-    for (name, value) in &entry.headers {
-        put_bytes(to, name);
-        put_bytes(to, value);
-    }
+    put_bytes(to, &entry.headers.to_abi());
     put_u64(to, entry.stored_at.as_nanos());
     put_bytes(to, &entry.body);
     if let Some(([_, sum @ ..], rest)) = content.split_first_chunk_mut::<9>() {
@@ -85,12 +81,12 @@ impl Value for Stored {
         if version != VERSION || sum != sum_of(from) {
             return None;
         }
-        let key = take_bytes(from)?;
+        let key = take_bytes(from)?.to_vec();
         let terms = take_terms(from)?;
         let status = u16::from_le_bytes(take(from)?);
-        let headers = take_many(from, |from| Some((take_bytes(from)?, take_bytes(from)?)))?;
+        let headers = take_headers(from)?;
         let stored_at = Timestamp::from_nanos(u64::from_le_bytes(take(from)?));
-        let body = take_bytes(from)?;
+        let body = take_bytes(from)?.to_vec();
         let entry = Entry { terms, status, headers, body, stored_at };
         from.is_empty().then_some(Self { key, entry })
     }
@@ -128,7 +124,7 @@ fn take_terms(from: &mut &[u8]) -> Option<Terms> {
         never_stale: take_flag(from)?,
         is_public: take_flag(from)?,
         initial_age: take_span(from)?,
-        vary: Vary { names: take_bytes(from)?, values: take(from)? },
+        vary: Vary { names: take_bytes(from)?.to_vec(), values: take(from)? },
     })
 }
 
@@ -162,17 +158,17 @@ fn take_length(from: &mut &[u8]) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(take(from)?)).ok()
 }
 
-fn take_bytes(from: &mut &[u8]) -> Option<Vec<u8>> {
+fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = take_length(from)?;
     let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;
-    Some(bytes.to_vec())
+    Some(bytes)
 }
 
-/// As many as it says. Each takes bytes, so a number that is a lie soon meets the end of them.
-fn take_many<T>(from: &mut &[u8], take_one: fn(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
-    let length = take_length(from)?;
-    (0..length).map(|_| take_one(from)).collect()
+fn take_headers(from: &mut &[u8]) -> Option<HeaderMap> {
+    let bytes = take_bytes(from)?;
+    let headers = HeaderMap::from_abi(bytes);
+    (headers.to_abi() == bytes).then_some(headers)
 }
 
 /// Eight bytes at a time, since bodies are long. Each step is one to one, so that damage to one
@@ -183,9 +179,10 @@ fn sum_of(bytes: &[u8]) -> u64 {
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    words.iter().chain([&last]).fold(bytes.len() as u64, |sum, word| {
+    let add = |sum: u64, word: &[u8; 8]| {
         (sum.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-    })
+    };
+    add(words.iter().fold(bytes.len() as u64, add), &last)
 }
 
 #[cfg(test)]
@@ -217,7 +214,8 @@ mod tests {
     }
 
     fn stored() -> impl Strategy<Value = Stored> {
-        let headers = prop::collection::vec((bytes(9), bytes(30)), 0..6);
+        let headers = prop::collection::vec((bytes(9), bytes(30)), 0..6)
+            .prop_map(|headers| headers.into_iter().collect());
         (bytes(40), terms(), headers, bytes(200), any::<(u16, u64)>()).prop_map(
             |(key, terms, headers, body, (status, stored_at))| {
                 let stored_at = Timestamp::from_nanos(stored_at);

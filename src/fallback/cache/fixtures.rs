@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{CacheRules, Header};
+use super::CacheRules;
+use crate::headers::HeaderMap;
 use crate::time::Span;
 
 /// The defaults of a policy.
@@ -26,27 +27,29 @@ pub(super) fn rules() -> CacheRules {
     }
 }
 
-pub(super) fn headers(given: &[(&str, &str)]) -> Vec<Header> {
-    given
-        .iter()
-        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
-        .collect()
+pub(super) fn headers(given: &[(&str, &str)]) -> HeaderMap {
+    given.iter().copied().collect()
+}
+
+/// All but those of this name.
+pub(super) fn without(headers: &HeaderMap, name: &str) -> HeaderMap {
+    headers.iter().filter(|(known, _)| *known != name.as_bytes()).collect()
 }
 
 /// A request for `https://example.com/a?b`, with more headers.
-pub(super) fn request(more: &[(&str, &str)]) -> Vec<Header> {
+pub(super) fn request(more: &[(&str, &str)]) -> HeaderMap {
     let mut request = headers(&[
         (":method", "GET"),
         (":scheme", "https"),
         (":authority", "example.com"),
         (":path", "/a?b"),
     ]);
-    request.extend(headers(more));
+    request.extend(more.iter().copied());
     request
 }
 
 /// Names that mean something here, with values that look right, nearly right, or like nothing.
-pub(super) fn any_headers() -> impl Strategy<Value = Vec<Header>> {
+pub(super) fn any_headers() -> impl Strategy<Value = HeaderMap> {
     let name = select(vec![
         ":method",
         ":scheme",
@@ -89,5 +92,5 @@ pub(super) fn any_headers() -> impl Strategy<Value = Vec<Header>> {
     ]);
     let value =
         prop_oneof![telling.prop_map(|text| text.as_bytes().to_vec()), vec(any::<u8>(), 0..40)];
-    vec((name.prop_map(|name| name.as_bytes().to_vec()), value), 0..12)
+    vec((name, value), 0..12).prop_map(|headers| headers.into_iter().collect())
 }

@@ -2,14 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Headers;
 use super::directives::{Directives, seconds};
 use super::headers::{elements, only, values};
+use crate::headers::HeaderMap;
 use crate::time::Span;
 
 /// `None` where the response says nothing: nothing is guessed in its place. `wall` is when it came,
 /// since the unix epoch.
-pub(super) fn lifetime(directives: &Directives, response: &Headers, wall: Span) -> Option<Span> {
+pub(super) fn lifetime(directives: &Directives, response: &HeaderMap, wall: Span) -> Option<Span> {
     if let Some(given) = directives.s_maxage.or(directives.max_age) {
         return Some(Span::from_secs(u64::from(given)));
     }
@@ -20,7 +20,7 @@ pub(super) fn lifetime(directives: &Directives, response: &Headers, wall: Span) 
 }
 
 /// `corrected_initial_age` (RFC 9111, 4.2.3). `delay` is how long the upstream took to answer.
-pub(super) fn initial_age(response: &Headers, wall: Span, delay: Span) -> Span {
+pub(super) fn initial_age(response: &HeaderMap, wall: Span, delay: Span) -> Span {
     // The first of several counts, and one that cannot be read does not (RFC 9111, 5.1).
     let given = elements(response, b"age").next().and_then(seconds).unwrap_or(0);
     let corrected = Span::from_secs(u64::from(given)) + delay;
@@ -28,7 +28,7 @@ pub(super) fn initial_age(response: &Headers, wall: Span, delay: Span) -> Span {
 }
 
 /// Without a date a response was sent when it came (RFC 9110, 6.6.1).
-fn sent(response: &Headers, wall: Span) -> Span {
+fn sent(response: &HeaderMap, wall: Span) -> Span {
     only(response, b"date").and_then(date).unwrap_or(wall)
 }
 

@@ -1,24 +1,23 @@
 //! Looking into headers.
 
-use super::Headers;
+use crate::headers::HeaderMap;
 
-pub(super) fn values<'a>(headers: &'a Headers, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.trim_ascii())
-}
-
-pub(super) fn has(headers: &Headers, name: &[u8]) -> bool {
-    values(headers, name).next().is_some()
+pub(super) fn values<'a>(headers: &'a HeaderMap, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.trim_ascii())
 }
 
 /// The value of a header that is there exactly once.
-pub(super) fn only<'a>(headers: &'a Headers, name: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &'a [u8]) -> Option<&'a [u8]> {
     let mut values = values(headers, name);
     let first = values.next()?;
     values.next().is_none().then_some(first)
 }
 
 /// The elements of a list that has no quoted strings (RFC 9110, 5.6.1: empty ones do not count).
-pub(super) fn elements<'a>(headers: &'a Headers, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn elements<'a>(
+    headers: &'a HeaderMap,
+    name: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> {
     values(headers, name)
         .flat_map(|value| value.split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)

@@ -6,10 +6,11 @@
 
 use std::hash::Hasher;
 
+use super::CacheRules;
 use super::credentials::{KEYED, is_credential, is_diverted};
 use super::digest::{Digest, digest_of};
 use super::headers::{only, values};
-use super::{CacheRules, Headers};
+use crate::headers::HeaderMap;
 
 /// Longer keys are not worth their place.
 const LONGEST: usize = 8 << 10;
@@ -45,7 +46,7 @@ impl Draft {
     pub(super) fn new(
         rules: &CacheRules,
         circuit: &str,
-        request: &Headers,
+        request: &HeaderMap,
         has_body: bool,
     ) -> Option<Self> {
         let method = match only(request, b":method")? {
@@ -155,22 +156,21 @@ fn authority(scheme: &[u8], given: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Header;
-    use super::super::fixtures::{any_headers, request, rules};
+    use super::super::fixtures::{any_headers, request, rules, without};
     use super::*;
+    use crate::headers::HeaderMap;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
-    fn key_of(rules: &CacheRules, request: &Headers) -> Option<Key> {
+    fn key_of(rules: &CacheRules, request: &HeaderMap) -> Option<Key> {
         Draft::new(rules, "up", request, false)?.key(Some(&[7; 32]))
     }
 
-    fn set(name: &str, value: &str) -> Vec<Header> {
-        let mut request = request(&[]);
-        request.retain(|(known, _)| known != name.as_bytes());
-        request.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    fn set(name: &str, value: &str) -> HeaderMap {
+        let mut request = without(&request(&[]), name);
+        request.push(name, value);
         request
     }
 
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn some_requests_take_no_part() {
         let mut twice = request(&[]);
-        twice.push((b":path".to_vec(), b"/b".to_vec()));
+        twice.push(":path", "/b");
         assert_eq!(key_of(&rules(), &twice), None);
         for (name, value) in [
             (":method", "POST"),
@@ -231,8 +231,7 @@ mod tests {
             assert_eq!(key_of(&rules(), &set(name, value)), None, "{name}");
         }
         for missing in [":method", ":scheme", ":authority", ":path"] {
-            let mut request = request(&[]);
-            request.retain(|(name, _)| name != missing.as_bytes());
+            let request = without(&request(&[]), missing);
             assert_eq!(key_of(&rules(), &request), None, "{missing}");
         }
         assert_eq!(Draft::new(&rules(), "up", &request(&[]), true), None, "a body");
@@ -311,7 +310,11 @@ mod tests {
     }
 
     /// What a key stands for, compared part by part.
-    fn parts(rules: &CacheRules, circuit: &str, request: &Headers) -> (String, Vec<Vec<Vec<u8>>>) {
+    fn parts(
+        rules: &CacheRules,
+        circuit: &str,
+        request: &HeaderMap,
+    ) -> (String, Vec<Vec<Vec<u8>>>) {
         let method = only(request, b":method").unwrap();
         let scheme = only(request, b":scheme").unwrap().to_ascii_lowercase();
         let host = authority(&scheme, only(request, b":authority").unwrap()).unwrap();
@@ -328,7 +331,7 @@ mod tests {
     }
 
     /// Few letters and separators, so that parts could be mistaken for each other.
-    fn close() -> impl Strategy<Value = (String, Vec<Header>)> {
+    fn close() -> impl Strategy<Value = (String, HeaderMap)> {
         let short = "[ab,\\x00\\x01]{1,3}";
         let more = proptest::collection::vec(("x-[ab]|cookie|authorization", short), 0..4);
         (short, "GET|HEAD", "https?", "[aA]b?(:80|:443)?", short, more).prop_map(
@@ -353,7 +356,7 @@ mod tests {
         ) {
             let vary_on = names(&["x-a", "cookie", "x-b"]);
             let rules = CacheRules { vary_on, per_authorization, ..rules() };
-            let key = |circuit: &str, request: &Headers| {
+            let key = |circuit: &str, request: &HeaderMap| {
                 Draft::new(&rules, circuit, request, false).unwrap().key(None).unwrap()
             };
             prop_assert_eq!(

@@ -1,8 +1,9 @@
 //! Which headers a stored response is served with.
 
+use super::Served;
 use super::headers::elements;
-use super::{Header, Headers, Served};
 use crate::breaker::State;
+use crate::headers::HeaderMap;
 
 /// Why a stored response is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,10 @@ impl Cause {
 pub(super) const MOST_HOPS: usize = 32;
 
 /// The headers of a response that are worth storing.
-pub(super) fn kept(response: &Headers) -> Vec<Header> {
+pub(super) fn kept(response: &HeaderMap) -> HeaderMap {
     let hops: Vec<_> = elements(response, b"connection").take(MOST_HOPS).collect();
     let is_named = |name: &[u8]| hops.iter().any(|named| named.eq_ignore_ascii_case(name));
-    response.iter().filter(|(name, _)| !is_of_one_reply(name) && !is_named(name)).cloned().collect()
+    response.iter().filter(|(name, _)| !is_of_one_reply(name) && !is_named(name)).collect()
 }
 
 /// What belongs to a connection (RFC 9110, 7.6.1; RFC 9111, 3.1), to that one request, to the host,
@@ -68,10 +69,10 @@ pub fn added(served: Served, cause: Cause, state: State) -> [(&'static str, Stri
 }
 
 /// What no longer fits a body that was changed.
-pub fn drop_digests(headers: &mut Vec<Header>) {
+pub fn without_digests(headers: &HeaderMap) -> HeaderMap {
     const NAMES: [&[u8]; 5] =
         [b"etag", b"digest", b"content-digest", b"repr-digest", b"content-md5"];
-    headers.retain(|(name, _)| !NAMES.contains(&name.as_slice()));
+    headers.iter().filter(|(name, _)| !NAMES.contains(name)).collect()
 }
 
 #[cfg(test)]
@@ -86,7 +87,7 @@ mod tests {
         let content =
             [("content-type", "text/plain"), ("etag", "\"1\""), ("x-a", "1"), ("x-a", "")];
         let mut response = headers(&content);
-        response.extend(headers(&[
+        response.extend([
             (":status", "200"),
             ("connection", "close, X-Hop"),
             ("connection", "x-other"),
@@ -105,7 +106,7 @@ mod tests {
             ("x-envoy-upstream-service-time", "3"),
             ("x-circuit-breaker", "open"),
             ("x-circuit-breaker-fallback", "cache"),
-        ]));
+        ]);
         assert_eq!(kept(&response), headers(&content));
     }
 
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_changed_body_has_no_digest() {
-        let mut stored = headers(&[
+        let stored = headers(&[
             ("etag", "\"1\""),
             ("x-a", "1"),
             ("digest", "a"),
@@ -138,15 +139,14 @@ mod tests {
             ("repr-digest", "a"),
             ("content-md5", "a"),
         ]);
-        drop_digests(&mut stored);
-        assert_eq!(stored, headers(&[("x-a", "1")]));
+        assert_eq!(without_digests(&stored), headers(&[("x-a", "1")]));
     }
 
     proptest! {
         #[test]
         fn nothing_is_kept_that_was_not_there(response in any_headers()) {
             let kept = kept(&response);
-            prop_assert!(kept.iter().all(|header| response.contains(header)));
+            prop_assert!(kept.iter().all(|header| response.iter().any(|there| there == header)));
             prop_assert_eq!(super::kept(&kept), kept);
         }
     }

@@ -1,9 +1,10 @@
 //! Whether a stored response may answer a request (RFC 9111, 4; RFC 5861, 4).
 
+use super::CacheRules;
 use super::coding::accepts;
 use super::credentials::is_personal;
 use super::storability::Terms;
-use super::{CacheRules, Headers};
+use crate::headers::HeaderMap;
 use crate::time::Span;
 
 /// What a stored response is served with, in seconds.
@@ -20,8 +21,8 @@ pub struct Served {
 pub fn may_serve(
     rules: &CacheRules,
     terms: &Terms,
-    stored: &Headers,
-    request: &Headers,
+    stored: &HeaderMap,
+    request: &HeaderMap,
     resident: Span,
 ) -> Option<Served> {
     let age = terms.initial_age + resident;
@@ -57,7 +58,7 @@ mod tests {
 
     fn terms(response: &[(&str, &str)]) -> Terms {
         let mut all = headers(&[(":status", "200")]);
-        all.extend(headers(response));
+        all.extend(response.iter().copied());
         let request = request(&[("x-colour", "anna")]);
         let exchange =
             Exchange { request: &request, response: &all, wall: Span::ZERO, delay: Span::ZERO };
@@ -66,7 +67,7 @@ mod tests {
 
     fn served(terms: &Terms, resident: u64) -> Option<(u64, i64)> {
         let resident = Span::from_secs(resident);
-        let served = may_serve(&rules(), terms, &[], &request(&[]), resident)?;
+        let served = may_serve(&rules(), terms, &HeaderMap::default(), &request(&[]), resident)?;
         Some((served.age, served.ttl))
     }
 
@@ -105,15 +106,17 @@ mod tests {
     fn a_response_without_freshness_is_stale_from_the_start() {
         let terms = terms(&[]);
         assert_eq!(served(&terms, 7), Some((7, -7)));
-        let soon = may_serve(&rules(), &terms, &[], &request(&[]), Span::from_millis(1));
+        let soon =
+            may_serve(&rules(), &terms, &HeaderMap::default(), &request(&[]), Span::from_millis(1));
         assert_eq!(soon, Some(Served { age: 0, ttl: -1 }));
     }
 
     #[test]
     fn what_was_said_to_nobody_in_particular_is_not_said_to_a_user_unless_it_is_public() {
         let user = request(&[("authorization", "anna")]);
-        let is_served =
-            |terms: &Terms| may_serve(&rules(), terms, &[], &user, Span::ZERO).is_some();
+        let is_served = |terms: &Terms| {
+            may_serve(&rules(), terms, &HeaderMap::default(), &user, Span::ZERO).is_some()
+        };
         assert!(!is_served(&terms(&[])));
         assert!(is_served(&terms(&[("cache-control", "public")])));
     }
@@ -122,10 +125,20 @@ mod tests {
     fn is_served_only_to_requests_that_vary_names_as_the_same() {
         let terms = terms(&[("vary", "x-colour")]);
         let served = |user| {
-            may_serve(&rules(), &terms, &[], &request(&[("x-colour", user)]), Span::ZERO).is_some()
+            may_serve(
+                &rules(),
+                &terms,
+                &HeaderMap::default(),
+                &request(&[("x-colour", user)]),
+                Span::ZERO,
+            )
+            .is_some()
         };
         assert!(served("anna") && !served("ben"));
-        assert_eq!(may_serve(&rules(), &terms, &[], &request(&[]), Span::ZERO), None);
+        assert_eq!(
+            may_serve(&rules(), &terms, &HeaderMap::default(), &request(&[]), Span::ZERO),
+            None
+        );
     }
 
     #[test]

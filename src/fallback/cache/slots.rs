@@ -9,14 +9,17 @@
 //! Tags and keys are paid for from the budget too. On top of it comes the host's own account of a
 //! key, some 100 bytes, where the keys are long, and what its allocator rounds up.
 //!
-//! A lookup in vain reads two values (geometry, tags), one that finds its entry at once three; a
-//! store reads three and writes two.
+//! A lookup in vain reads the tags, one that finds its entry at once that too, and the first one of
+//! each sync the geometry; a store reads three values and writes two.
+
+use std::cell::Cell;
 
 use super::entry::{self, Entry, Stored};
 use super::geometry::{Class, Geometry, Set};
 use super::key::Key;
 use super::tags::{Tag, Tags};
 use crate::store::{SharedData, Store};
+use crate::time::Timestamp;
 
 /// Of all values here. Another format finds none of this one's, and leaves them lying: it should
 /// empty them first.
@@ -28,24 +31,28 @@ pub struct Slots {
     prefix: String,
     /// That this configuration pays for.
     pub(super) units: u16,
+    /// The geometry as it was when a lookup last read it, and when that was. Where it has changed
+    /// since, an entry is missed, or found that is about to go.
+    seen: Cell<Option<(Timestamp, Geometry)>>,
 }
 
 impl Slots {
     /// Under the keys that begin with `namespace_prefix`.
     pub fn new(namespace_prefix: &str, max_bytes: usize) -> Self {
         let prefix = format!("{namespace_prefix}cache/{FORMAT}/");
-        Self { prefix, units: Geometry::units_of(max_bytes) }
+        Self { prefix, units: Geometry::units_of(max_bytes), seen: Cell::default() }
     }
 
     /// The entry under `key` that `is_it`, if there is one. It is asked of each variant in turn,
-    /// and never of another key's entry.
+    /// and never of another key's entry. `now` may be as old as the last sync.
     pub fn find<S: SharedData>(
         &self,
         store: &Store<S>,
         key: &Key,
+        now: Timestamp,
         is_it: impl Fn(&Entry) -> bool,
     ) -> Option<Entry> {
-        let set = self.geometry(store)?.set_of(key.hash);
+        let set = self.geometry_at(store, now)?.set_of(key.hash);
         let tags = store.load::<Tags>(&self.tags_key(set)).ok()??.resized(set.slots());
         tags.positions(fingerprint(key)).into_iter().find_map(|position| {
             let stored = store.load::<Stored>(&self.slot_key(set.slot(position))).ok()??;
@@ -79,6 +86,18 @@ impl Slots {
         Some(())
     }
 
+    /// Read once for each sync.
+    fn geometry_at<S: SharedData>(&self, store: &Store<S>, now: Timestamp) -> Option<Geometry> {
+        match self.seen.get() {
+            Some((seen, geometry)) if seen == now => Some(geometry),
+            _ => {
+                let geometry = self.geometry(store)?;
+                self.seen.set(Some((now, geometry)));
+                Some(geometry)
+            }
+        }
+    }
+
     pub(super) fn geometry<S: SharedData>(&self, store: &Store<S>) -> Option<Geometry> {
         store.load(&self.geometry_key()).ok()?
     }
@@ -92,15 +111,22 @@ impl Slots {
     }
 
     pub(super) fn tags_key(&self, set: Set) -> String {
-        format!("{}set/{}", self.prefix, set.number)
+        self.key(&["set/", &set.number.to_string()])
     }
 
     pub(super) fn slot_key(&self, (unit, number): (u16, usize)) -> String {
-        format!("{}{unit}/{number}", self.prefix)
+        self.key(&[&unit.to_string(), "/", &number.to_string()])
     }
 
     pub(super) fn geometry_key(&self) -> String {
-        format!("{}geometry", self.prefix)
+        self.key(&["geometry"])
+    }
+
+    fn key(&self, parts: &[&str]) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + 16);
+        key.push_str(&self.prefix);
+        parts.iter().for_each(|part| key.push_str(part));
+        key
     }
 }
 
@@ -141,7 +167,7 @@ pub(super) mod tests {
         Entry {
             terms: terms(&[]),
             status: 200,
-            headers: vec![(b"content-type".to_vec(), b"text/plain".to_vec())],
+            headers: headers(&[("content-type", "text/plain")]),
             body: body.to_vec(),
             stored_at: Timestamp::from_nanos(stored_at as u64),
         }
@@ -168,7 +194,7 @@ pub(super) mod tests {
     }
 
     pub(crate) fn is_found(slots: &Slots, store: &Store<Memory>, number: usize) -> bool {
-        let Some(entry) = slots.find(store, &key(number), |_| true) else {
+        let Some(entry) = find(&slots, store, &key(number), |_| true) else {
             return false;
         };
         assert!(entry.body.starts_with(format!("{number}:").as_bytes()), "another key's");
@@ -184,15 +210,26 @@ pub(super) mod tests {
         store.shared().get(key).unwrap().unwrap().0
     }
 
+    /// At a time of its own.
+    fn find<S: SharedData>(
+        slots: &Slots,
+        store: &Store<S>,
+        key: &Key,
+        is_it: impl Fn(&Entry) -> bool,
+    ) -> Option<Entry> {
+        slots.seen.set(None);
+        slots.find(store, key, Timestamp::ZERO, is_it)
+    }
+
     #[test]
     fn an_entry_is_found_by_its_key_until_it_is_replaced() {
         let (slots, store) = adopted(32);
-        assert_eq!(slots.find(&store, &key(1), |_| true), None);
+        assert_eq!(find(&slots, &store, &key(1), |_| true), None);
         assert!(slots.put(&store, &key(1), &entry(b"old", 1)));
         assert!(slots.put(&store, &key(1), &entry(&[b'x'; 10_000], 2)));
-        assert_eq!(slots.find(&store, &key(1), |_| true), Some(entry(&[b'x'; 10_000], 2)));
-        assert_eq!(slots.find(&store, &key(1), |entry| entry.body == b"old"), None);
-        assert_eq!(slots.find(&store, &key(2), |_| true), None);
+        assert_eq!(find(&slots, &store, &key(1), |_| true), Some(entry(&[b'x'; 10_000], 2)));
+        assert_eq!(find(&slots, &store, &key(1), |entry| entry.body == b"old"), None);
+        assert_eq!(find(&slots, &store, &key(2), |_| true), None);
     }
 
     #[test]
@@ -205,7 +242,7 @@ pub(super) mod tests {
         }
         for (value, stored_at) in [("json", 3), ("html", 2)] {
             let is_it = |entry: &Entry| entry.terms.vary == terms(&[("accept", value)]).vary;
-            let found = slots.find(&store, &key(1), is_it).unwrap();
+            let found = find(&slots, &store, &key(1), is_it).unwrap();
             assert_eq!(found.stored_at, Timestamp::from_nanos(stored_at));
         }
     }
@@ -319,9 +356,9 @@ pub(super) mod tests {
         assert_eq!(calls(), (1, 0));
         slots.put(&store, &key(1), &own_entry(1, 10));
         assert_eq!(calls(), (3, 2));
-        slots.find(&store, &key(1), |_| true).unwrap();
+        find(&slots, &store, &key(1), |_| true).unwrap();
         assert_eq!(calls(), (3, 0));
-        assert_eq!(slots.find(&store, &key(2), |_| true), None);
+        assert_eq!(find(&slots, &store, &key(2), |_| true), None);
         assert_eq!(calls(), (2, 0));
     }
 }

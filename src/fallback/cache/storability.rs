@@ -1,21 +1,22 @@
 //! Whether a response may be stored (RFC 9111, 3), and what is remembered of how it may be served.
 
+use super::CacheRules;
 use super::credentials::is_personal;
 use super::directives::Directives;
 use super::freshness::{initial_age, lifetime};
-use super::headers::{elements, has, only};
+use super::headers::{elements, only};
 use super::key::is_stored;
 use super::replay::MOST_HOPS;
 use super::vary::Vary;
-use super::{CacheRules, Headers};
+use crate::headers::HeaderMap;
 use crate::time::Span;
 
 /// A request and its response.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
     /// As they were when the key was taken.
-    pub request: &'a Headers,
-    pub response: &'a Headers,
+    pub request: &'a HeaderMap,
+    pub response: &'a HeaderMap,
     /// When the response came, since the unix epoch.
     pub wall: Span,
     /// How long after the request it came.
@@ -55,9 +56,9 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
     let directives = Directives::read(response);
     let status = status(response).filter(|status| rules.statuses.contains(status))?;
     if !allows_storing(rules, request)
-        || has(response, b"set-cookie")
+        || response.has(b"set-cookie")
         // Another fusebox's answer in place of an upstream that is down.
-        || has(response, b"x-circuit-breaker")
+        || response.has(b"x-circuit-breaker")
         || !can_be_replayed(response)
         || (is_personal(rules, request) && !is_public(&directives))
     {
@@ -85,13 +86,13 @@ pub fn storable(rules: &CacheRules, exchange: &Exchange<'_>) -> Option<Terms> {
 }
 
 /// Whether a response to this request may be stored, by what the request is.
-pub fn allows_storing(rules: &CacheRules, request: &Headers) -> bool {
+pub fn allows_storing(rules: &CacheRules, request: &HeaderMap) -> bool {
     only(request, b":method").is_some_and(|method| is_stored(rules, method))
         && !(rules.obey_cache_control && Directives::read(request).no_store)
 }
 
 /// A part, and an answer to a condition, are no answers to anyone else (RFC 9111, 3).
-fn status(response: &Headers) -> Option<u16> {
+fn status(response: &HeaderMap) -> Option<u16> {
     let status: u16 = str::from_utf8(only(response, b":status")?).ok()?.parse().ok()?;
     (status >= 200 && !matches!(status, 206 | 304)).then_some(status)
 }
@@ -105,7 +106,7 @@ const fn is_public(directives: &Directives) -> bool {
 
 /// Whether what made a response storable also holds for the request as the upstream got it: what
 /// filters and routes after this one add may say who asks, or change what the response varies on.
-pub fn holds_upstream(rules: &CacheRules, terms: &Terms, request: &Headers) -> bool {
+pub fn holds_upstream(rules: &CacheRules, terms: &Terms, request: &HeaderMap) -> bool {
     (terms.is_public || !is_personal(rules, request)) && terms.vary.matches(request)
 }
 
@@ -113,7 +114,7 @@ pub fn holds_upstream(rules: &CacheRules, terms: &Terms, request: &Headers) -> b
 const MOST_HEADERS: usize = 256;
 
 /// All of its headers, or none of them: one that was left out may have been there for safety.
-fn can_be_replayed(response: &Headers) -> bool {
+fn can_be_replayed(response: &HeaderMap) -> bool {
     response.len() <= MOST_HEADERS
         && elements(response, b"connection").nth(MOST_HOPS).is_none()
         && response.iter().all(|(_, value)| str::from_utf8(value).is_ok())
@@ -140,12 +141,12 @@ mod tests {
 
     fn stored(
         rules: &CacheRules,
-        request: &Headers,
+        request: &HeaderMap,
         status: &str,
         response: &[(&str, &str)],
     ) -> Option<Terms> {
         let mut all = headers(&[(":status", status)]);
-        all.extend(headers(response));
+        all.extend(response.iter().copied());
         storable(rules, &Exchange { request, response: &all, wall: WALL, delay: Span::ZERO })
     }
 
@@ -300,7 +301,7 @@ mod tests {
             let exchange = Exchange { request: &request, response: &response, wall: WALL, delay: WALL };
             for rules in [rules(), lax()] {
                 if let Some(terms) = storable(&rules, &exchange) {
-                    prop_assert!(!has(&response, b"set-cookie"));
+                    prop_assert!(!response.has(b"set-cookie"));
                     prop_assert!(terms.vary.matches(&request));
                 }
             }

@@ -1,8 +1,8 @@
 //! Which other requests a stored response is for: `Vary` (RFC 9111, 4.1).
 
-use super::Headers;
 use super::digest::{Digest, digest_of};
 use super::headers::{elements, is_token};
+use crate::headers::HeaderMap;
 
 /// A response that depends on more headers than this depends on everything.
 const MOST_NAMES: usize = 32;
@@ -19,7 +19,7 @@ pub struct Vary {
 
 impl Vary {
     /// `None` where no other request can be known to have the same answer.
-    pub(super) fn new(request: &Headers, response: &Headers) -> Option<Self> {
+    pub(super) fn new(request: &HeaderMap, response: &HeaderMap) -> Option<Self> {
         let mut names = Vec::<u8>::new();
         for (at, name) in elements(response, b"vary").enumerate() {
             if at >= MOST_NAMES || name == b"*" || !is_token(name) {
@@ -38,13 +38,13 @@ impl Vary {
     }
 
     /// Values are compared as they are, but for whitespace around them. Absent is equal to absent.
-    pub(super) fn matches(&self, request: &Headers) -> bool {
+    pub(super) fn matches(&self, request: &HeaderMap) -> bool {
         self.values == values_of(&self.names, request)
     }
 }
 
 /// Most responses do not vary: nothing is digested for them.
-fn values_of(names: &[u8], request: &Headers) -> Digest {
+fn values_of(names: &[u8], request: &HeaderMap) -> Digest {
     if names.is_empty() { Digest::default() } else { digest_of(split(names), request) }
 }
 
