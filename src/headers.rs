@@ -66,7 +66,7 @@ impl HeaderMap {
         self.iter().any(|(known, _)| known == name.as_ref())
     }
 
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.lengths.len()
     }
 
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(HeaderMap::from_abi(&headers.to_abi()), headers);
         let values = headers.iter().filter(|(name, _)| *name == b"x-a").map(|(_, value)| value);
         assert_eq!(values.collect::<Vec<_>>(), [b"b", b"c"]);
-        assert_eq!((headers.len(), headers.size()), (4, 22));
+        assert_eq!((headers.count(), headers.size()), (4, 22));
     }
 
     #[test]
@@ -128,10 +128,10 @@ mod tests {
         let bytes = map(&[("a", "b"), ("c", "d")]).to_abi();
         for length in 0..bytes.len() {
             let map = HeaderMap::from_abi(&bytes[..length]);
-            assert_eq!(map.iter().count(), map.len());
-            assert!(map.len() < 2, "{length}");
+            assert_eq!(map.iter().count(), map.count());
+            assert!(map.count() < 2, "{length}");
         }
-        assert_eq!(HeaderMap::from_abi(&[255; 64]).len(), 0);
-        assert_eq!(HeaderMap::from_abi(b"").len(), 0);
+        assert_eq!(HeaderMap::from_abi(&[255; 64]).count(), 0);
+        assert_eq!(HeaderMap::from_abi(b"").count(), 0);
     }
 }

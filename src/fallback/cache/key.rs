@@ -7,7 +7,7 @@
 use std::hash::Hasher;
 
 use super::CacheRules;
-use super::credentials::{KEYED, is_credential, is_diverted};
+use super::credentials::{is_credential, is_diverted, keyed_place};
 use super::digest::{Digest, digest_of};
 use super::headers::{only, values};
 use crate::headers::HeaderMap;
@@ -73,11 +73,15 @@ impl Draft {
         for part in [circuit.as_bytes(), method, &scheme, &authority, path] {
             draft.part(part)?;
         }
-        for (place, name) in (1..).zip(KEYED) {
-            for value in values(request, name.as_bytes()) {
-                draft.bytes.push(place);
-                draft.part(value)?;
-            }
+        let mut keyed: Vec<_> = request
+            .iter()
+            .filter_map(|(name, value)| Some((keyed_place(name)?, value.trim_ascii())))
+            .collect();
+        // Values of one header stay as they come.
+        keyed.sort_by_key(|(place, _)| *place);
+        for (place, value) in keyed {
+            draft.bytes.push(place + 1);
+            draft.part(value)?;
         }
         draft.bytes.push(0);
         if rules.per_authorization {

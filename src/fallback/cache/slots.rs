@@ -194,7 +194,7 @@ pub(super) mod tests {
     }
 
     pub(crate) fn is_found(slots: &Slots, store: &Store<Memory>, number: usize) -> bool {
-        let Some(entry) = find(&slots, store, &key(number), |_| true) else {
+        let Some(entry) = find(slots, store, &key(number), |_| true) else {
             return false;
         };
         assert!(entry.body.starts_with(format!("{number}:").as_bytes()), "another key's");

@@ -74,7 +74,8 @@ impl Tags {
 
     fn of(&self, key: u32) -> impl Iterator<Item = (usize, Tag)> {
         let is_of_key = move |(_, bytes): &(usize, &[u8; TAG_BYTES])| {
-            bytes.first_chunk() == Some(&key.to_le_bytes())
+            let [a, b, c, d, ..] = **bytes;
+            u32::from_le_bytes([a, b, c, d]) == key
         };
         self.0.iter().enumerate().filter(is_of_key).map(|(at, bytes)| (at, Tag::of_bytes(bytes)))
     }
