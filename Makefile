@@ -18,7 +18,7 @@ export FUSEBOX_ENVOY = $(abspath $(ENVOY))
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: rust ## Compile the filter to dist/fusebox.wasm
@@ -44,6 +44,12 @@ test: build ## Run the unit tests, the model and the wasm harness
 .PHONY: e2e
 e2e: build browser prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
+
+# -rs: what could not be run is said, and why.
+.PHONY: e2e-docker
+e2e-docker: docker build $(ENVOY) $(VENV)/.ready ## Run docker-compose.yaml and tell the story in containers
+	@cd envoy && $(PYTHON) -m containers
+	cd envoy && $(PYTHON) -m pytest -rs containers $(ARGS)
 
 .PHONY: bench
 bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=--quick: whether that works)
@@ -72,6 +78,10 @@ prometheus:
 .PHONY: browser
 browser:
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || envoy/tools/apt.sh chromium chromium-driver
+
+.PHONY: docker
+docker:
+	@envoy/tools/docker.sh
 
 .PHONY: wrk
 wrk:
