@@ -42,7 +42,7 @@ test: build ## Run the unit tests, the model and the wasm harness
 	cargo test
 
 .PHONY: e2e
-e2e: build browser prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
+e2e: build browser prometheus $(ENVOY) $(VENV)/.e2e ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
 
 # -rs: what could not be run is said, and why.
@@ -97,7 +97,7 @@ $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
 	@touch $@
 
-$(VENV)/.bench: envoy/bench/requirements.txt $(VENV)/.ready
+$(VENV)/.bench $(VENV)/.e2e: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
 	@echo "installing the packages of $< into $(VENV)"
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
