@@ -51,6 +51,13 @@ e2e-docker: docker build $(ENVOY) $(VENV)/.ready ## Run docker-compose.yaml and 
 	@cd envoy && $(PYTHON) -m containers
 	cd envoy && $(PYTHON) -m pytest -rs containers $(ARGS)
 
+# The tests build the module once more, elsewhere.
+.PHONY: release
+release: build $(ENVOY) $(VENV)/.release ## Put into dist/ what a release is made of, built reproducibly
+	@cd envoy && $(PYTHON) -m release
+	cd envoy && $(PYTHON) -m pytest release $(ARGS)
+	@ls -d dist/fusebox.* dist/image dist/artifact
+
 .PHONY: bench
 bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=--quick: whether that works)
 	@envoy/tools/build.sh $(QUIET) empty
@@ -97,7 +104,7 @@ $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.e2e: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
+$(VENV)/.bench $(VENV)/.e2e $(VENV)/.release: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
 	@echo "installing the packages of $< into $(VENV)"
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
