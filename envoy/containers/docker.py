@@ -20,8 +20,8 @@ def output(*command, timeout, stderr=subprocess.PIPE, **options):
     except subprocess.TimeoutExpired:
         raise DockerFailed(f"{' '.join(command)} did not end within {timeout} s") from None
     if run.returncode:
-        complaints = (run.stderr or run.stdout).strip().splitlines() or [f"{' '.join(command)} exited with {run.returncode}"]
-        raise DockerFailed(complaints[-1])
+        complaints = (run.stderr or run.stdout).strip().splitlines()
+        raise DockerFailed(complaints[-1] if complaints else f"{' '.join(command)} exited with {run.returncode}")
     return run.stdout.strip()
 
 

@@ -1,4 +1,4 @@
-"""Images made of programs of this machine, for where the published ones cannot be had: nothing but these and what they load.
+"""Images made of this machine's programs and what these load, for where the published ones cannot be had.
 
 A stand-in has the tag of the image it stands for, and says so in its label.
 """

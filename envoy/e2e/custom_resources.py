@@ -23,7 +23,11 @@ LABELS = {"type": "object", "additionalProperties": STRING}
 def resource(group, kind, spec):
     metadata = fields(["name", "namespace"], name=STRING, namespace=STRING)
     return fields(
-        ["apiVersion", "kind", "metadata", "spec"], apiVersion=one_of(group), kind=one_of(kind), metadata=metadata, spec=spec
+        ["apiVersion", "kind", "metadata", "spec"],
+        apiVersion=one_of(group),
+        kind=one_of(kind),
+        metadata=metadata,
+        spec=spec,
     )
 
 

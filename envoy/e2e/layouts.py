@@ -33,7 +33,7 @@ class Layout:
         return {each["digest"] for each in described}
 
     def module(self):
-        """As Istio and Envoy Gateway look for it: in the last layer of an image, else in the one of two that is a module."""
+        """As Istio and Envoy Gateway look for it: in an image's last layer, else in that of two which is a module."""
         layers = self.manifest["layers"]
         if layers[-1]["mediaType"] == IMAGE_LAYER:
             return unpacked(self.blob(layers[-1]))[PLUGIN]

@@ -1,1 +1,1 @@
-"""What a release is made of besides the module: its digest, its images, and the list of what is in it. By `make release`."""
+"""What a release has besides the module: its digest, its images and the list of what is in it. By `make release`."""
