@@ -18,7 +18,7 @@ export FUSEBOX_ENVOY = $(abspath $(ENVOY))
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: rust ## Compile the filter to dist/fusebox.wasm
@@ -42,8 +42,21 @@ test: build ## Run the unit tests, the model and the wasm harness
 	cargo test
 
 .PHONY: e2e
-e2e: build browser prometheus $(ENVOY) $(VENV)/.ready ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
+e2e: build browser prometheus $(ENVOY) $(VENV)/.e2e ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
+
+# -rs: what could not be run is said, and why.
+.PHONY: e2e-docker
+e2e-docker: docker build $(ENVOY) $(VENV)/.ready ## Run docker-compose.yaml and tell the story in containers
+	@cd envoy && $(PYTHON) -m containers
+	cd envoy && $(PYTHON) -m pytest -rs containers $(ARGS)
+
+# The tests build the module once more, elsewhere.
+.PHONY: release
+release: build $(ENVOY) $(VENV)/.release ## Put into dist/ what a release is made of, built reproducibly
+	@cd envoy && $(PYTHON) -m release
+	cd envoy && $(PYTHON) -m pytest release $(ARGS)
+	@ls -d dist/fusebox.* dist/image dist/artifact
 
 .PHONY: bench
 bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=--quick: whether that works)
@@ -73,6 +86,10 @@ prometheus:
 browser:
 	@{ command -v chromium && command -v chromedriver; } >/dev/null || envoy/tools/apt.sh chromium chromium-driver
 
+.PHONY: docker
+docker:
+	@envoy/tools/docker.sh
+
 .PHONY: wrk
 wrk:
 	@command -v wrk >/dev/null || envoy/tools/apt.sh wrk
@@ -87,7 +104,7 @@ $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
 	@touch $@
 
-$(VENV)/.bench: envoy/bench/requirements.txt $(VENV)/.ready
+$(VENV)/.bench $(VENV)/.e2e $(VENV)/.release: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
 	@echo "installing the packages of $< into $(VENV)"
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@

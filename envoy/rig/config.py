@@ -50,8 +50,12 @@ def route(cluster, timeout="10s", **action):
 
 
 def example(file, **upstreams):
-    """A shipped configuration as it is, but for free ports, the module's place and the clusters' upstreams."""
-    config = yaml.safe_load((ENVOY_DIRECTORY / file).read_text())
+    """A shipped configuration as it is, but for what `localized` changes."""
+    return localized(yaml.safe_load((ENVOY_DIRECTORY / file).read_text()), **upstreams)
+
+
+def localized(config, **upstreams):
+    """With free ports, the module's place and the clusters' upstreams."""
     config["admin"]["address"] = free_port()
     for listener in config["static_resources"]["listeners"]:
         listener["address"] = free_port()

@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import socket
 import subprocess
-import urllib.parse
 
 import httpx
 
 from rig import process
+from rig.client import Client
 from rig.config import STATUS_PATH
 from rig.wait import wait_until
 
@@ -18,7 +17,7 @@ class Exited(Exception):
     """Envoy ended by itself. The message is its log."""
 
 
-class Proxy:
+class Proxy(Client):
     def __init__(
         self,
         config,
@@ -48,10 +47,9 @@ class Proxy:
         self.pid = self._process.pid
         try:
             wait_until(lambda: self._is_alive() and admin_address.exists() and admin_address.read_text(), timeout=60)
-            self.admin_url = f"http://{admin_address.read_text()}"
-            self.admin = httpx.Client(base_url=self.admin_url, timeout=30)
-            wait_until(lambda: self._is_alive() and self._is_ready(), timeout=60)
-            self._find_listeners()
+            admin_url = f"http://{admin_address.read_text()}"
+            wait_until(lambda: self._is_alive() and is_ready(admin_url), timeout=60)
+            self._connect(admin_url)
         except BaseException:
             process.stop(self._process)
             raise
@@ -61,19 +59,15 @@ class Proxy:
             raise Exited(self.log())
         return True
 
-    def _is_ready(self):
-        try:
-            return self.admin.get("/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def _find_listeners(self):
-        statuses = self.admin.get("/listeners?format=json").json()["listener_statuses"]
-        self.ports = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in statuses}
+    def _connect(self, admin_url):
+        listeners = httpx.get(f"{admin_url}/listeners?format=json").json()["listener_statuses"]
+        self.ports = {each["name"]: each["local_address"]["socket_address"]["port_value"] for each in listeners}
         self.port = self.ports["proxy"]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.status_url = f"http://127.0.0.1:{self.ports['status']}{STATUS_PATH}"
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        super().__init__(
+            url=f"http://127.0.0.1:{self.port}",
+            admin_url=admin_url,
+            status_url=f"http://127.0.0.1:{self.ports['status']}{STATUS_PATH}",
+        )
 
     def __enter__(self):
         return self
@@ -82,39 +76,16 @@ class Proxy:
         self.stop()
 
     def stop(self):
-        self.client.close()
-        self.admin.close()
+        self.close()
         process.stop(self._process)
 
     def wait(self):
         """For its own end."""
         self._process.wait(30)
 
-    def get(self, path="/", host=None, **options):
-        headers = {**options.pop("headers", {}), **({"host": host} if host else {})}
-        return self.client.get(path, headers=headers, **options)
-
     def connect(self):
         """A bare connection, for clients that misbehave."""
         return socket.create_connection(("127.0.0.1", self.port))
-
-    def circuits(self):
-        """The status of all circuits, by name."""
-        listed = self.admin.get(self.status_url).raise_for_status().json()["circuit_breakers"]
-        return {each["name"]: each for each in listed}
-
-    def circuit(self, name="backend"):
-        """The status of one circuit."""
-        url = f"{self.status_url}/{urllib.parse.quote(name, safe='')}"
-        return self.admin.get(url).raise_for_status().json()["circuit_breaker"]
-
-    def metric(self, metric, circuit="backend"):
-        """Of the circuit; 0 where it has not been counted yet."""
-        return self.stat(f"wasmcustom.circuit_breaker.{circuit}.{metric}")
-
-    def stat(self, name):
-        lines = self.admin.get("/stats", params={"filter": f"^{re.escape(name)}$"}).text
-        return int(lines.rpartition(":")[2] or 0)
 
     def set_runtime(self, **values):
         self.admin.post("/runtime_modify", params=values).raise_for_status()
@@ -134,3 +105,10 @@ class Proxy:
     def connections_of_worker(self, worker):
         """How many connections of clients the worker has taken."""
         return self.stat(f"listener.proxy.worker_{worker}.downstream_cx_total")
+
+
+def is_ready(admin_url):
+    try:
+        return httpx.get(f"{admin_url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False

@@ -12,40 +12,15 @@ from rig import process
 ENVOY_DIRECTORY = pathlib.Path(__file__).parents[1]
 
 
-class Upstream:
-    def __init__(self):
-        self.port = 0
-        self._start()
+class Control:
+    """What can be told to an upstream server, wherever it runs."""
 
-    def _start(self):
-        command = [sys.executable, "-m", "upstream", "--port", str(self.port), "--control", "0"]
-        self._process = subprocess.Popen(
-            command, cwd=ENVOY_DIRECTORY, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        ports = json.loads(self._process.stdout.readline())
-        self.port = ports["port"]
-        self.control_url = f"http://127.0.0.1:{ports['control']}"
-        self._control = httpx.Client(base_url=self.control_url)
+    def __init__(self, control_url):
+        self.control_url = control_url
+        self._control = httpx.Client(base_url=control_url)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._end()
-
-    def _end(self):
+    def close(self):
         self._control.close()
-        process.stop(self._process)
-        self._process.stdout.close()
-
-    def kill(self):
-        """As the system does that is out of memory: the process is gone, and its connections with it."""
-        self._process.kill()
-        self._end()
-
-    def start_again(self):
-        """On the same port, knowing nothing of before."""
-        self._start()
 
     def does(self, behaviour):
         """From now on, for every request whose path names no behaviour itself."""
@@ -95,3 +70,38 @@ class Upstream:
 
     def _tell(self, method, path, **options):
         return self._control.request(method, path, **options).raise_for_status()
+
+
+class Upstream(Control):
+    def __init__(self):
+        self.port = 0
+        self._start()
+
+    def _start(self):
+        command = [sys.executable, "-m", "upstream", "--port", str(self.port), "--control", "0"]
+        self._process = subprocess.Popen(
+            command, cwd=ENVOY_DIRECTORY, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        ports = json.loads(self._process.stdout.readline())
+        self.port = ports["port"]
+        super().__init__(f"http://127.0.0.1:{ports['control']}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._end()
+
+    def _end(self):
+        self.close()
+        process.stop(self._process)
+        self._process.stdout.close()
+
+    def kill(self):
+        """As the system does that is out of memory: the process is gone, and its connections with it."""
+        self._process.kill()
+        self._end()
+
+    def start_again(self):
+        """On the same port, knowing nothing of before."""
+        self._start()

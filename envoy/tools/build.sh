@@ -70,6 +70,8 @@ else
   way+=", without wasm-opt (in Debian's package binaryen)"
 fi
 
+mkdir -p "$CARGO_TARGET_DIR"
+echo "$way" >"$CARGO_TARGET_DIR/built-with.$name"
 [[ -e $module ]] || say "compiling $module with $way; this can take some minutes"
 start=$SECONDS
 "${cargo[@]}" $quiet --release "${what[@]}" --target $target
