@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import importlib.metadata
 import os
 import platform
 import re
@@ -39,6 +40,10 @@ def envoy_version():
 
 def wrk_version():
     return subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()[1]
+
+
+def package(name):
+    return importlib.metadata.version(name)
 
 
 def module(file):
