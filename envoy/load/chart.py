@@ -21,7 +21,7 @@ def draw(runs, file):
         axes[-1].set_xlabel("seconds")
         lines = axes[0].get_lines()[:3]
         patches = [Patch(color=color, label=state) for state, color in STATES.items()]
-        figure.legend(handles=[*lines, *patches], loc="outside upper right", ncols=5, frameon=False, fontsize=7)
+        figure.legend(handles=[*lines, *patches], loc="outside upper right", ncols=3, frameon=False, fontsize=7)
 
 
 def draw_latencies(run, axes):
@@ -29,9 +29,9 @@ def draw_latencies(run, axes):
     rejected = [pair for pair in run.pairs if not pair[1].was_admitted()]
     seen = [(reply.time, reply.milliseconds) for reply, _ in rejected]
     logged = [(reply.time, entry.milliseconds) for reply, entry in rejected]
-    plot(axes, run, upstream, color="#4c78a8", label="upstream: median")
-    plot(axes, run, seen, color="#f58518", label="rejections and fallbacks: longest", of=max)
-    plot(axes, run, logged, color="#54a24b", label="by Envoy: longest", of=max)
+    plot(axes, run, upstream, color="#4c78a8", label="from the upstream: median", marker=".")
+    plot(axes, run, seen, color="#f58518", label="rejections and fallbacks, as users saw them: longest", of=max)
+    plot(axes, run, logged, color="#54a24b", label="the same, by Envoy: longest", of=max)
     axes.axhline(100, color="black", linewidth=0.6, linestyle=":")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_yticks([0, 1, 10, 100, 1000], ["0", "1", "10", "100", "1000"])
@@ -41,7 +41,7 @@ def draw_latencies(run, axes):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def plot(axes, run, points, color, label, of=None):
+def plot(axes, run, points, color, label, of=None, marker=None):
     """A point a second; none for seconds without a reply."""
     by_second = collections.defaultdict(list)
     for time, milliseconds in points:
@@ -49,7 +49,7 @@ def plot(axes, run, points, color, label, of=None):
     of = of or (lambda values: sorted(values)[len(values) // 2])
     seconds = range(round(run.scenario.seconds))
     values = [of(by_second[each]) if by_second[each] else float("nan") for each in seconds]
-    axes.plot(seconds, values, color=color, label=label, linewidth=1, marker=".", markersize=3)
+    axes.plot(seconds, values, color=color, label=label, linewidth=1, marker=marker, markersize=3)
 
 
 def draw_states(run, axes):

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import json
 
-from load import result
+from load import measured_on, result
 from load.criteria import BOUND_MS
 from load.figures import latencies
 
@@ -29,10 +29,7 @@ def markdown(facts, loads, open_policy, runs, results, chart):
             f"![Latency and states over time]({chart})\n",
             explanation(open_policy),
             *(section(run, results[run.scenario.name]) for run in runs),
-            "## Measured on\n",
-            *(f"- {name}: {value}" for name, value in facts.items()),
-            "- load of the machine (1 minute): {:.1f} before, {:.1f} at the end".format(*loads),
-            "",
+            measured_on.markdown(facts, loads),
         ]
     )
 
@@ -52,12 +49,13 @@ comes when that has failed, and takes as long.
 
 def section(run, results):
     scenario = run.scenario
+    outages = ", ".join(each.kind for each in scenario.outages)
     memory = " to ".join(f"{each.memory / MIB:.0f}" for each in (run.samples[0], run.samples[-1]))
     return f"""\
 ## {scenario.name.capitalize()}
 
-{scenario.users:,} users, {scenario.users_a_second} more each second, {scenario.seconds} s, {len(scenario.outages)} \
-outages ({", ".join(each.kind for each in scenario.outages)}). Envoy's memory: {memory} MiB.
+{scenario.users:,} users, {scenario.users_a_second} more each second, {scenario.seconds} s, outages: \
+{outages}. Envoy's memory: {memory} MiB.
 
 {HEAD}{table(run)}
 {result.table(results)}"""

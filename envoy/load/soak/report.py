@@ -2,7 +2,7 @@
 
 import json
 
-from load import result
+from load import measured_on, result
 from load.soak.stage import BUDGET, PATHS
 
 
@@ -14,10 +14,7 @@ def markdown(facts, loads, run, results, chart):
             explanation(run),
             table(run),
             result.table(results),
-            "## Measured on\n",
-            *(f"- {name}: {value}" for name, value in facts.items()),
-            "- load of the machine (1 minute): {:.1f} before, {:.1f} at the end".format(*loads),
-            "",
+            measured_on.markdown(facts, loads),
         ]
     )
 
