@@ -14,6 +14,8 @@ from rig.wait import wait_until
 
 LOOK_EVERY = 0.1
 SAMPLE_EVERY = 1
+# For the last cycle, and for the replies to what was sent.
+PATIENCE = 60
 METRICS = (
     *("rejected", "fallback_cache_hit", "fallback_cache_miss", "fallback_respond", "probes", "probe_timeouts"),
     *("successes", "failures", "ignored", "stale_results", "opened", "half_opened", "closed", "state"),
@@ -61,7 +63,9 @@ def run(most_requests, most_seconds, directory, tell):
         proxy = stack.enter_context(Proxy(stage.config(upstream), directory / "envoy", wasm_log_level="info"))
         begun = time.monotonic()
         load = {
-            circuit: stack.enter_context(Wrk(proxy.url, circuit, stage.PATHS.get(circuit, 1), enough))
+            circuit: stack.enter_context(
+                Wrk(proxy.url, circuit, stage.PATHS.get(circuit, 1), enough, round(most_seconds) + PATIENCE)
+            )
             for circuit in stage.CIRCUITS
         }
         samples, cycles = [], 0
