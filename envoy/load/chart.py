@@ -27,7 +27,7 @@ def draw(runs, file):
 def draw_latencies(run, axes):
     upstream = [(reply.time, reply.milliseconds) for reply, entry in run.pairs if entry.kind == "upstream"]
     rejected = [pair for pair in run.pairs if not pair[1].was_admitted()]
-    seen = [(reply.time, reply.milliseconds) for reply, _ in rejected]
+    seen = [(reply.time, reply.milliseconds) for reply, _ in rejected if reply.user is not None]
     logged = [(reply.time, entry.milliseconds) for reply, entry in rejected]
     plot(axes, run, upstream, color="#4c78a8", label="from the upstream: median", marker=".")
     plot(axes, run, seen, color="#f58518", label="rejections and fallbacks, as users saw them: longest", of=max)

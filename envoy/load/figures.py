@@ -26,7 +26,13 @@ def latency(values):
 def latencies(run):
     """By kind: as the users saw it, and as Envoy did."""
     found = {}
+    users = [(reply, entry) for reply, entry in run.pairs if reply.user is not None]
     for kind in KINDS:
-        pairs = [(reply.milliseconds, entry.milliseconds) for reply, entry in run.pairs if entry.kind == kind]
+        pairs = [(reply.milliseconds, entry.milliseconds) for reply, entry in users if entry.kind == kind]
         found[kind] = tuple(latency(values) for values in zip(*pairs, strict=True)) or (None, None)
     return found
+
+
+def witnessed(run):
+    """How long rejections took, as the witness saw it."""
+    return latency(each.milliseconds for each in run.witnessed if each.kind == "rejected")

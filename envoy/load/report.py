@@ -42,8 +42,9 @@ and for up to {open_policy["max_duration"]} when probes fail.
 
 Milliseconds as the users saw them, and by Envoy's access log. Locust is one Python process for all users, beside Envoy
 on the same cores: a reply that waits for it looks late. So whether rejections and fallbacks take less than
-{BOUND_MS} ms is judged by Envoy's log, which has whole milliseconds. A fallback in place of a failure of the upstream
-comes when that has failed, and takes as long.
+{BOUND_MS} ms is judged by Envoy's log, which has whole milliseconds and begins when Envoy reads the request; and, with
+what comes before that, by a witness, which is one more client in a process that does little else. A fallback in place
+of a failure of the upstream comes when that has failed, and takes as long.
 """
 
 

@@ -9,6 +9,7 @@ from load.outages import Outages
 from load.stage import PATHS, WELL, config
 from load.swarm import Reply, Swarm
 from load.watch import Sample, Watch
+from load.witness import Witness
 from rig.proxy import Proxy
 from rig.upstream import Upstream
 from rig.wait import wait_until
@@ -51,6 +52,7 @@ class Run:
     scenario: object
     begun: float
     replies: list[Reply]
+    witnessed: list[Reply]
     entries: list[Entry]
     pairs: list[tuple[Reply, Entry]]
     samples: list[Sample]
@@ -68,21 +70,23 @@ def run(scenario, open_policy, directory, tell):
         Proxy(config(upstream, open_policy), directory / "envoy", wasm_log_level="info") as proxy,
     ):
         upstream.does(WELL)
-        with Swarm(scenario, proxy, directory / "locust") as swarm:
+        with Swarm(scenario, proxy, directory / "locust") as swarm, Witness(proxy) as witness:
             swarm.wait_for_start()
             begun, watch, outages = time.time(), Watch(proxy), Outages(upstream, scenario)
             while swarm.is_running():
                 outages.keep_on()
                 watch.look()
+                witness.ask()
                 tell(time.time() - begun, watch)
                 time.sleep(LOOK_EVERY)
-            replies = swarm.replies()
+            replies = swarm.replies() + witness.replies
         watch.look()
         entries = logged(proxy, sum(each.of in PATHS for each in replies))
         return Run(
             scenario=scenario,
             begun=begun,
             replies=replies,
+            witnessed=witness.replies,
             entries=entries,
             pairs=paired(replies, entries),
             samples=watch.samples,

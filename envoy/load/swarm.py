@@ -20,11 +20,11 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a client got: `kind` is what users.py says."""
+    """What a client got: `kind` is what users.py says; the witness is no user."""
 
     time: float
     milliseconds: float
-    user: int
+    user: int | None
     asked: str
     of: str
     kind: str
