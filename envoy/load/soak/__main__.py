@@ -44,7 +44,7 @@ def parse():
 
 def tell(cycles, samples):
     last = samples[-1]
-    megabytes = last.memory / criteria.MIB
+    megabytes = last.resident / criteria.MIB
     print(f"{last.time:5.0f} s, cycle {cycles:3}: {last.requests:10,} requests, {megabytes:.1f} MiB", flush=True)
 
 

@@ -26,7 +26,7 @@ def explanation(run):
 as fast as it answers, with an Envoy as the upstream. In each of {run.cycles} cycles all but the first are down for 3 s,
 one after the other. `{cached}` is asked for {paths:,} paths, which is more than its cache of {BUDGET} keeps, so that
 some rejected requests get a cached reply and others do not; `answering` has a fixed reply in place of rejections and of
-failures. Memory is what is resident and not mapped from a file.
+failures. Resident memory is without what is mapped from files, allocated is what Envoy's allocator has given out.
 """
 
 
@@ -53,6 +53,6 @@ def as_json(facts, loads, run, results):
         "cycles": run.cycles,
         "replies": run.replies,
         "metrics": run.metrics | run.without_cluster,
-        "samples": [[round(each.time, 1), each.requests, each.memory] for each in run.samples],
+        "samples": [[round(each.time, 1), each.requests, each.resident, each.allocated] for each in run.samples],
     }
     return json.dumps(plain, indent=1) + "\n"
