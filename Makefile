@@ -65,6 +65,14 @@ bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=-
 	@envoy/tools/build.sh $(QUIET) empty
 	@cd envoy && $(PYTHON) -m bench $(ARGS)
 
+.PHONY: load
+load: build $(ENVOY) $(VENV)/.load ## Let up to 1,000 users come while the upstream fails and recovers (ARGS=--quick: whether that works)
+	@cd envoy && $(PYTHON) -m load $(ARGS)
+
+.PHONY: soak
+soak: build wrk $(ENVOY) $(VENV)/.load ## Send millions of requests through circuits that open and close (ARGS=--quick: whether that works)
+	@cd envoy && $(PYTHON) -m load.soak $(ARGS)
+
 .PHONY: check
 check: rust ## Check formatting, lints and documentation
 	cargo fmt --all --check
@@ -106,7 +114,7 @@ $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.e2e $(VENV)/.release: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
+$(VENV)/.bench $(VENV)/.e2e $(VENV)/.load $(VENV)/.release: $(VENV)/.%: envoy/%/requirements.txt $(VENV)/.ready
 	@echo "installing the packages of $< into $(VENV)"
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@

@@ -5,10 +5,12 @@ import pathlib
 import sys
 import tempfile
 
-from bench import chart, figures, lua, machine, report, rounds, targets
+from bench import chart, figures, lua, report, rounds, targets
 from bench.claims import NotSo
 from bench.envoys import start
+from bench.filters import EMPTY_MODULE
 from bench.upstream import upstream
+from rig import machine
 
 RESULTS = pathlib.Path(__file__).with_name("results")
 
@@ -24,7 +26,7 @@ def main():
     loads = before, machine.load()
 
     rows, footprints = figures.rows(done), figures.footprints(done)
-    results, facts = targets.results(rows), machine.facts()
+    results, facts = targets.results(rows), measured_on()
     RESULTS.mkdir(exist_ok=True)
     latest = RESULTS / ("quick.md" if arguments.quick else "latest.md")
     picture = latest.with_suffix(".svg")
@@ -47,6 +49,10 @@ def parse():
     arguments.seconds = arguments.seconds or (0.4 if arguments.quick else 1)
     arguments.warm_up = 0.2 if arguments.quick else 0.3
     return arguments
+
+
+def measured_on():
+    return machine.facts() | {"wrk": machine.wrk_version(), "empty.wasm": machine.module(EMPTY_MODULE)}
 
 
 def measure(arguments, directory):

@@ -1,9 +1,7 @@
 """The CPU time of each row, relative to the same load without a filter."""
 
-import matplotlib
-from matplotlib.figure import Figure
-
 from bench.figures import LOADS
+from rig import picture
 
 COLORS = {1: "#4c78a8", 2: "#9ecae9"}
 HEIGHT = 0.38
@@ -11,9 +9,7 @@ HEIGHT = 0.38
 
 def draw(rows, file):
     loads = [load for load in LOADS if load.row != load.reference]
-    # Text as text, and the same bytes from the same figures.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusebox", "font.size": 9}):
-        figure = Figure(figsize=(7.5, 0.36 * len(loads) + 0.9), layout="constrained")
+    with picture.svg(file, 7.5, 0.36 * len(loads) + 0.9) as figure:
         axes = figure.subplots()
         for place, (workers, by_name) in enumerate(rows.items()):
             ratios = [by_name[load.row].cpu_ratio for load in loads]
@@ -28,4 +24,3 @@ def draw(rows, file):
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.08, y=0.01)
         figure.legend(loc="outside upper right", ncols=2, frameon=False)
-        figure.savefig(file, metadata={"Date": None})

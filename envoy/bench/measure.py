@@ -3,8 +3,9 @@
 import time
 from dataclasses import dataclass
 
-from bench import claims, usage, wrk
+from bench import claims, wrk
 from bench.upstream import FAILING
+from rig import usage
 from rig.wait import wait_until
 
 MICROSECONDS = 1e6

@@ -6,10 +6,10 @@ Each Envoy is started afresh each time, since where things come to lie in memory
 import time
 from dataclasses import dataclass, field
 
-from bench import usage
 from bench.envoys import start
 from bench.measure import Sample, measure
 from bench.subjects import SUBJECTS
+from rig import usage
 
 WORKERS = (1, 2)
 REST = 0.2

@@ -32,7 +32,3 @@ def run(url, seconds, path, hosts):
             process.send_signal(signal.SIGINT)
         output, _ = process.communicate()
     return Report(**json.loads(output.splitlines()[-1]))
-
-
-def version():
-    return subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()[1]

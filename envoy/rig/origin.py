@@ -14,9 +14,12 @@ def origin(*answers):
     return config
 
 
-def answer(path, status, body, percentage=100):
-    """For paths that begin so; for the rest of the requests a later answer has to be found."""
-    fraction = {"default_value": {"numerator": percentage}}
+def answer(path, status, body, percentage=100, runtime_key=None):
+    """For paths that begin so; for the rest of the requests a later answer has to be found.
+
+    With the key in Envoy's runtime the percentage can be set.
+    """
+    fraction = {"default_value": {"numerator": percentage}} | ({"runtime_key": runtime_key} if runtime_key else {})
     return {
         "match": {"prefix": path, **({} if percentage == 100 else {"runtime_fraction": fraction})},
         "direct_response": {"status": status, "body": {"inline_string": body}},

@@ -1,14 +1,13 @@
-"""On what all this was measured, and what."""
+"""On what figures were measured, and of what."""
 
 import datetime
 import hashlib
+import importlib.metadata
 import os
 import platform
 import re
 import subprocess
 
-from bench import wrk
-from bench.filters import EMPTY_MODULE
 from rig.config import MODULE
 
 
@@ -18,14 +17,12 @@ def facts():
         "CPU": f"{cpu_model()}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release()}",
         "Envoy": envoy_version(),
-        "wrk": wrk.version(),
         "fusebox.wasm": module(MODULE),
-        "empty.wasm": module(EMPTY_MODULE),
     }
 
 
 def load():
-    """How many processes wanted to run over the last minute, the bench's own three included."""
+    """How many processes wanted to run over the last minute, what measures included."""
     return os.getloadavg()[0]
 
 
@@ -39,6 +36,14 @@ def envoy_version():
     command = [os.environ["FUSEBOX_ENVOY"], "--version"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return re.search(r"/(\d+\.\d+\.\d+)/", output)[1]
+
+
+def wrk_version():
+    return subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split()[1]
+
+
+def package(name):
+    return importlib.metadata.version(name)
 
 
 def module(file):
