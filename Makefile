@@ -41,7 +41,7 @@ test: build ## Run the unit tests, the model and the wasm harness
 	@echo "cargo test: the first run compiles wasmtime, which takes some minutes"
 	cargo test
 
-# What `make test` explores too, and some seconds more of it: optimised, or it would take hours.
+# What `make test` explores, with wider bounds and so optimised.
 .PHONY: model
 model: rust ## Explore the model of the concurrency in depth
 	FUSEBOX_MODEL=deep cargo test --config profile.dev.package.fusebox.opt-level=2 --test model -- \
