@@ -43,6 +43,12 @@ test: build ## Run the unit tests, the model and the wasm harness
 	@echo "cargo test: the first run compiles wasmtime, which takes some minutes"
 	cargo test
 
+# What `make test` explores, with wider bounds and so optimised.
+.PHONY: model
+model: rust ## Explore the model of the concurrency in depth
+	FUSEBOX_MODEL=deep cargo test --config profile.dev.package.fusebox.opt-level=2 --test model -- \
+		--nocapture --test-threads=1
+
 .PHONY: e2e
 e2e: build browser prometheus $(ENVOY) $(VENV)/.e2e ## Run the end-to-end tests on a real Envoy (ARGS='-k name' picks some)
 	cd envoy && $(PYTHON) -m pytest $(ARGS)
