@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 ENVOY_VERSION := 1.40.0
+CARGO_FUZZ_VERSION := 0.13.2
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
 ENVOY ?= $(or $(shell command -v envoy),$(VENV)/bin/envoy)
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
@@ -50,9 +51,14 @@ bench: build wrk $(ENVOY) $(VENV)/.bench ## Measure what a request costs (ARGS=-
 	@envoy/tools/build.sh $(QUIET) empty
 	@cd envoy && $(PYTHON) -m bench $(ARGS)
 
+.PHONY: fuzz
+fuzz: build c++ target/tools/bin/cargo-fuzz ## Look for inputs that break it (FUZZ_SECONDS=60 for each target, ARGS=record picks one)
+	@PATH="$(CURDIR)/target/tools/bin:$$PATH" fuzz/run.sh $(ARGS)
+
 .PHONY: check
 check: rust ## Check formatting, lints and documentation
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
@@ -63,6 +69,17 @@ clean: ## Remove everything that was built or installed here
 .PHONY: rust
 rust:
 	@command -v cargo >/dev/null || envoy/tools/apt.sh rustc-web cargo-web
+
+# The fuzzer's engine is C++.
+.PHONY: c++
+c++:
+	@command -v c++ >/dev/null || envoy/tools/apt.sh g++
+
+# Depends on this file for the version in it.
+target/tools/bin/cargo-fuzz: Makefile | rust
+	@echo "installing cargo-fuzz $(CARGO_FUZZ_VERSION) into target/tools"
+	@cargo install --quiet --locked --root target/tools cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+	@touch $@
 
 # Where systemd runs, Debian's package starts a Prometheus of its own; the tests have nothing to do with that one.
 .PHONY: prometheus
