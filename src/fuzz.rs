@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     type Target = fn(&[u8]);
-    /// With the number of damaged inputs that take some tenths of a second.
+    /// With as many damaged inputs as take a second or less.
     const TARGETS: [(&str, Target, u32); 6] = [
         ("cache_entry", cache_entry, 200),
         ("cache_rules", cache_rules, 2_000),
@@ -244,6 +244,18 @@ mod tests {
                 Ok(())
             });
             assert!(ran.is_ok(), "{name}: {}", ran.unwrap_err());
+        }
+    }
+
+    /// Bytes that say what follows are few, and easily missed.
+    #[test]
+    fn no_byte_of_a_record_can_be_one_too_many() {
+        for mut bytes in corpus("record") {
+            for at in 0..bytes.len() {
+                bytes[at] = bytes[at].wrapping_add(1);
+                record(&bytes);
+                bytes[at] = bytes[at].wrapping_sub(1);
+            }
         }
     }
 
