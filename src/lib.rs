@@ -54,6 +54,8 @@ pub mod config;
 pub mod events;
 pub mod fallback;
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod headers;
 pub mod host;
 pub mod metrics;

@@ -7,6 +7,8 @@
 
 mod cached;
 mod flights;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod history;
 mod index;
 mod ledger;

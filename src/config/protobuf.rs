@@ -147,57 +147,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod encode;
+
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::encode::{as_yaml as encode, entry, field, fixed64};
     use super::*;
     use proptest::prelude::*;
-
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut field = vec![number << 3 | 2];
-        let mut length = bytes.len();
-        while length >= 0x80 {
-            field.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        field.push(length as u8);
-        field.extend(bytes);
-        field
-    }
-
-    fn entry(name: &str, value: &[u8]) -> Vec<u8> {
-        field(1, &[field(1, name.as_bytes()), field(2, value)].concat())
-    }
-
-    fn fixed64(number: f64) -> Vec<u8> {
-        [&[0x11], number.to_le_bytes().as_slice()].concat()
-    }
-
-    fn encode_value(value: &Value) -> Vec<u8> {
-        match value {
-            Value::Null => vec![0x08, 0],
-            Value::Bool(flag) => vec![0x20, u8::from(*flag)],
-            Value::Number(number) => {
-                let number = number.as_f64().unwrap();
-                let is_int32 = number.fract() == 0.0 && number.abs() < 2_147_483_648.0;
-                let text = number.to_string();
-                if is_int32 { fixed64(number) } else { field(3, text.as_bytes()) }
-            }
-            Value::Text(text) => field(3, text.as_bytes()),
-            Value::List(list) => {
-                field(6, &list.iter().flat_map(|v| field(1, &encode_value(v))).collect::<Vec<_>>())
-            }
-            Value::Object(_) => field(5, &encode(value)),
-        }
-    }
-
-    /// As Envoy encodes what its YAML loader made of the document: everything but a whole number
-    /// of 32 bits has become a string.
-    pub(in crate::config) fn encode(value: &Value) -> Vec<u8> {
-        let Value::Object(fields) = value else {
-            panic!("{value} is not an object");
-        };
-        fields.iter().flat_map(|(name, value)| entry(name, &encode_value(value))).collect()
-    }
 
     fn decoded(bytes: &[u8]) -> Option<Value> {
         object(bytes)

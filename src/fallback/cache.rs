@@ -12,6 +12,8 @@ mod entry;
 #[cfg(test)]
 mod fixtures;
 mod freshness;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod geometry;
 mod headers;
 mod key;

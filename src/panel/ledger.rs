@@ -202,7 +202,7 @@ fn evidence(
 }
 
 /// The entries of a ledger. Bytes that are no ledger have none.
-fn entries(ledger: &[u8]) -> impl Iterator<Item = (Owner, Successes)> {
+pub(super) fn entries(ledger: &[u8]) -> impl Iterator<Item = (Owner, Successes)> {
     let entries = Header::decode(ledger).and_then(|_| ledger.get(HEADER_BYTES..));
     entries.unwrap_or_default().chunks_exact(ENTRY_BYTES).filter_map(|entry| {
         let mut from = Reader::new(entry);

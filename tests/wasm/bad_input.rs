@@ -64,6 +64,18 @@ fn damaged_records_never_trap() {
     }
 }
 
+/// Half a million slots that were never used were once looked at one by one.
+#[test]
+fn a_cache_that_is_said_to_have_been_huge_is_soon_made_small() {
+    let host = Host::with(config().trips_after(1).fallback(json!([{ "cache": {} }])));
+    assert_eq!(host.damage_shared("cache/1/geometry", |value| *value = vec![1, 1, 0, 0, 16]), 1);
+    host.worker(0).reload();
+    assert_eq!(host.shared("fusebox/1/default/cache/1/geometry").unwrap(), [1, 32, 0, 32, 0]);
+    host.request().answered(200);
+    host.request().answered(503);
+    assert_fell_back!(host.request(), "cache");
+}
+
 #[test]
 fn cluster_names_are_data() {
     let host = Host::with(config().trips_after(1).status_at("/cb"));

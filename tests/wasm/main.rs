@@ -53,6 +53,7 @@ mod shadow;
 mod slow;
 mod states;
 mod status;
+mod storms;
 mod strangers;
 mod telling;
 mod thresholds;

@@ -38,15 +38,20 @@ impl Slots {
     fn empty_lost_units<S: SharedData>(&self, store: &Store<S>, geometry: Geometry) -> bool {
         let mut is_done = true;
         for set in geometry.shrunk_sets() {
-            let changed = store.change(&self.tags_key(set), |tags: Option<&Tags>| {
+            let tags_key = self.tags_key(set);
+            // Tags are written before what they tell of: without them nothing was ever stored here.
+            if store.shared().get(&tags_key) == Ok(None) {
+                continue;
+            }
+            let changed = store.change(&tags_key, |tags: Option<&Tags>| {
                 let next = tags.map(|tags| tags.clone().resized(set.slots()));
                 ((), next.filter(|next| tags != Some(next)))
             });
             is_done &= changed.is_ok();
-        }
-        for unit in geometry.lost_units() {
-            for number in 0..SLOTS_PER_UNIT {
-                is_done &= empty(store, &self.slot_key((unit, number)));
+            for unit in geometry.lost_units_of(set) {
+                for number in 0..SLOTS_PER_UNIT {
+                    is_done &= empty(store, &self.slot_key((unit, number)));
+                }
             }
         }
         is_done

@@ -185,6 +185,12 @@ fn sum_of(bytes: &[u8]) -> u64 {
     add(words.iter().fold(bytes.len() as u64, add), &last)
 }
 
+/// With a sum that is right, so that the fields are looked at whatever they say.
+#[cfg(any(test, fuzzing))]
+pub(super) fn sealed(content: &[u8]) -> Vec<u8> {
+    [&[VERSION][..], &sum_of(content).to_le_bytes(), content].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -248,11 +254,7 @@ mod tests {
             stored in stored(), content in bytes(400), at: prop::sample::Index,
         ) {
             let _ = Stored::decode(&content);
-            // With a sum that is right, so that the fields are read too: first nonsense, then an
-            // entry with nonsense in it.
-            let sealed = |content: &[u8]| {
-                [&[VERSION][..], &sum_of(content).to_le_bytes(), content].concat()
-            };
+            // With a sum that is right: first nonsense, then an entry with nonsense in it.
             let _ = Stored::decode(&sealed(&content));
             let mut bytes = stored.encode().split_off(9);
             let at = at.index(bytes.len());

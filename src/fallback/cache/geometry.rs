@@ -93,9 +93,11 @@ impl Geometry {
         (self.units / UNITS_PER_SET..end).map(move |number| self.set(number))
     }
 
-    /// The units that are in use no more.
-    pub(super) fn lost_units(self) -> impl Iterator<Item = u16> {
-        self.units..self.used
+    /// The units of a set that are in use no more.
+    pub(super) fn lost_units_of(self, set: Set) -> impl Iterator<Item = u16> {
+        let first = set.number.saturating_mul(UNITS_PER_SET);
+        let end = first.saturating_add(UNITS_PER_SET).min(self.used);
+        first.max(self.units)..end
     }
 }
 
@@ -226,7 +228,8 @@ mod tests {
     #[test]
     fn a_smaller_geometry_knows_what_it_lost() {
         let geometry = Geometry { units: 6, used: 9 };
-        assert_eq!(geometry.lost_units().collect::<Vec<_>>(), [6, 7, 8]);
+        let lost = geometry.shrunk_sets().flat_map(|set| geometry.lost_units_of(set));
+        assert_eq!(lost.collect::<Vec<_>>(), [6, 7, 8]);
         assert_eq!(geometry.shrunk_sets().map(Set::slots).collect::<Vec<_>>(), [232, 0]);
     }
 

@@ -9,6 +9,7 @@ use super::host::Host;
 use super::ledger::{Copied, Hostcalls};
 use super::logs::{Level, Line};
 use super::metrics::Kind;
+use super::mishaps::Mishap;
 use super::ticking;
 use super::vm::{CallAnswer, VmId};
 
@@ -205,6 +206,23 @@ impl Host {
         let _ = core.with_state(|state| state.call_answer = Some(answer));
         let _ = core.enter::<_, ()>(call.context, "proxy_on_http_call_response", arguments);
         let _ = core.with_state(|state| state.call_answer = None);
+    }
+}
+
+/// Mishaps.
+impl Host {
+    /// From now on every hostcall asks what becomes of it; `None` is what should.
+    pub fn misbehaves(&self, script: impl FnMut(&'static str) -> Option<Mishap> + 'static) {
+        self.world().mishaps.follow(Box::new(script));
+    }
+
+    pub fn behaves(&self) {
+        self.world().mishaps.end();
+    }
+
+    /// How many hostcalls went wrong so far.
+    pub fn mishaps(&self) -> u64 {
+        self.world().mishaps.count()
     }
 }
 

@@ -200,6 +200,11 @@ impl Exchange {
         self.stream.borrow().local_reply.clone()
     }
 
+    /// How often the filter answered it: more than once is a mistake.
+    pub fn local_replies(&self) -> u32 {
+        self.stream.borrow().local_replies
+    }
+
     /// The status the client got.
     pub fn status(&self) -> u16 {
         let status = self.reply_headers().and_then(|headers| headers.text(":status"));

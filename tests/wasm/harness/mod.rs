@@ -26,6 +26,7 @@ pub mod imports;
 pub mod ledger;
 pub mod logs;
 pub mod metrics;
+pub mod mishaps;
 pub mod module;
 pub mod plugins;
 pub mod property;
@@ -60,6 +61,7 @@ pub mod prelude {
     pub use super::headers::Headers;
     pub use super::host::Host;
     pub use super::logs::Level;
+    pub use super::mishaps::Mishap;
     pub use super::module::guest;
     pub use super::request::{Request, delete, get, grpc, head, post, put, request};
     pub use super::stream::Origin;

@@ -82,6 +82,8 @@ pub struct Stream {
     pub sent_downstream: Vec<u8>,
     pub origin: Option<Origin>,
     pub local_reply: Option<LocalReply>,
+    /// How many the filter gave: the client gets one.
+    pub local_replies: u32,
     pub request_complete: bool,
     pub stage: Stage,
     /// Why its VM is gone, and the stream with it.

@@ -9,6 +9,7 @@ use super::gap::Gaps;
 use super::ledger::Ledger;
 use super::logs::{Level, Line};
 use super::metrics::Metrics;
+use super::mishaps::Mishaps;
 use super::queues::Queues;
 use super::shared_data::SharedData;
 use super::worker::WorkerCore;
@@ -25,6 +26,7 @@ pub struct World {
     pub calls: RefCell<Vec<HttpCall>>,
     pub unreachable: RefCell<Unreachable>,
     pub vms: RefCell<Vec<Weak<WorkerCore>>>,
+    pub mishaps: Mishaps,
 }
 
 impl Default for World {
@@ -41,6 +43,7 @@ impl Default for World {
             calls: RefCell::default(),
             unreachable: RefCell::default(),
             vms: RefCell::default(),
+            mishaps: Mishaps::default(),
         }
     }
 }

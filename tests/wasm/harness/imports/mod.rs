@@ -50,6 +50,9 @@ fn serve(
 ) -> wasmtime::Result<u32> {
     let state = caller.data_mut();
     state.world.ledger.borrow_mut().count(state.id, name);
+    if let Some(status) = state.world.mishaps.befall(name) {
+        return Ok(status);
+    }
     match body(&mut Guest::new(caller)) {
         Ok(()) => Ok(Status::Ok as u32),
         Err(Fault::Status(status)) => Ok(status as u32),

@@ -200,6 +200,7 @@ fn control(linker: &mut Linker<VmState>) {
             };
             // From a root context this does nothing, and says it went well.
             if let Some(stream) = guest.state().stream() {
+                stream.borrow_mut().local_replies += 1;
                 guest.state().deferred.push(Deferred::Reply(stream, reply));
             }
             Ok(())
