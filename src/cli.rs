@@ -1,13 +1,17 @@
-//! What is of use at a desk: `fusebox schema`.
+//! What is of use at a desk: `fusebox check`, `fusebox schema`.
 //!
 //! Native, behind the feature `cli`: nothing of it is in the module.
 
-use std::io::{self, Write};
+mod check;
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::schema;
+use crate::config::{Config, schema};
 
 /// A circuit breaker for Envoy, at a desk
 #[derive(Debug, Parser)]
@@ -19,6 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check a configuration and show the policies it gives to clusters
+    Check(check::Arguments),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -26,7 +32,8 @@ enum Command {
 /// Runs the command that the process was given, and says how it should exit.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Schema => Ok::<_, String>(schema::text()),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Schema => Ok(schema::text()),
     };
     match done.and_then(|text| print(&text)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,4 +51,20 @@ fn print(text: &str) -> Result<(), String> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("output: {error}")),
         _ => Ok(()),
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads and checks a configuration. What is wrong with it is said in the words of Envoy's log.
+fn read_config(path: &Path) -> Result<Config, String> {
+    let mut bytes = Vec::new();
+    let read = if is_stdin(path) {
+        io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    let bytes = read.map_err(|error| format!("{}: {error}", path.display()))?;
+    Config::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
