@@ -1,8 +1,9 @@
-//! What is of use at a desk: `fusebox check`, `fusebox schema`.
+//! What is of use at a desk: `fusebox check`, `fusebox replay`, `fusebox schema`.
 //!
 //! Native, behind the feature `cli`: nothing of it is in the module.
 
 mod check;
+mod replay;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Check a configuration and show the policies it gives to clusters
     Check(check::Arguments),
+    /// Show what the circuits would have done to the requests of an access log
+    Replay(Box<replay::Arguments>),
     /// Print the JSON Schema of the configuration
     Schema,
 }
@@ -33,6 +36,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Schema => Ok(schema::text()),
     };
     match done.and_then(|text| print(&text)) {

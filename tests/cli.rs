@@ -4,4 +4,5 @@
 mod cli {
     mod check;
     pub(crate) mod command;
+    mod replay;
 }
