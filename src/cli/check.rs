@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::read_config;
 use crate::config::{Config, schema};
+use crate::events::Word;
 
 /// The order in which people think of a policy.
 const ORDER: [&str; 7] = ["mode", "trip", "open", "half_open", "classify", "fallback", "reject"];
@@ -81,7 +82,7 @@ fn text(config: &Config, document: &Value) -> String {
         config.entries().partition(|(.., is_builtin)| *is_builtin);
     for (name, ..) in named {
         let policy = policy_lines(field(field(document, "circuits"), &name));
-        text += &format!("\n{name}\n{}", table(&policy, &defaults, "  "));
+        text += &format!("\n{}\n{}", Word(&name), table(&policy, &defaults, "  "));
     }
     if config.entries().any(|(.., is_builtin)| !is_builtin) {
         text += "\n* differs from the above\n";

@@ -12,6 +12,8 @@ mod fallback;
 mod policy;
 mod quantity;
 
+use std::sync::LazyLock;
+
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
@@ -31,11 +33,13 @@ pub fn text() -> String {
 /// A document that is good by one of the schema's definitions, with the defaults of all that it
 /// leaves out in objects of its own.
 pub fn filled_in(definition: &str, document: &impl Serialize) -> Value {
-    let schema: Value = serde_json::from_str(&text()).unwrap_or_default();
+    /// The same for each of a thousand circuits.
+    static SCHEMA: LazyLock<Value> =
+        LazyLock::new(|| serde_json::from_str(&text()).unwrap_or_default());
     // Text and numbers always serialise.
     let mut document = serde_json::to_value(document).unwrap_or_default();
-    let definition = schema.pointer(&format!("/$defs/{definition}"));
-    fill_in(&mut document, definition.unwrap_or(&Value::Null), &schema);
+    let definition = SCHEMA.pointer(&format!("/$defs/{definition}"));
+    fill_in(&mut document, definition.unwrap_or(&Value::Null), &SCHEMA);
     document
 }
 

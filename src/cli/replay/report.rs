@@ -11,6 +11,7 @@ use super::log::{Bad, Cluster, Log};
 use super::run::{Change, Rejected, Story};
 use crate::breaker::State;
 use crate::config::Mode;
+use crate::events::Word;
 use crate::time::{Span, Timestamp};
 
 /// Characters of a timeline.
@@ -78,7 +79,7 @@ impl<'a> Report<'a> {
             Mode::Shadow => " (shadow: as if enforced)",
             Mode::Off => " (off)",
         };
-        writeln!(to, "{}{mode}", cluster.name)?;
+        writeln!(to, "{}{mode}", Word(&cluster.name))?;
         writeln!(
             to,
             "  {requests} requests: {succeeded} succeeded, {failed} failed, {ignored} count as nothing"
