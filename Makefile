@@ -27,6 +27,11 @@ help: ## Show this list
 build: rust ## Compile the filter to dist/fusebox.wasm
 	@envoy/tools/build.sh $(QUIET)
 
+.PHONY: cli
+cli: rust ## Compile the command line to dist/fusebox: checks configurations, replays access logs
+	cargo build $(QUIET) --profile cli --features cli --bin fusebox
+	@mkdir -p dist && install target/cli/fusebox dist/fusebox
+
 # The filter on an allocator that counts, for the cost table: dist/counting.wasm.
 .PHONY: counting
 counting: rust
@@ -40,9 +45,9 @@ demo: build $(ENVOY) $(VENV)/.ready ## Watch a circuit open and recover on a rea
 	@cd envoy && $(PYTHON) -m demo $(ARGS)
 
 .PHONY: test
-test: build ## Run the unit tests, the model and the wasm harness
+test: build ## Run the unit tests, the model, the command line and the wasm harness
 	@echo "cargo test: the first run compiles wasmtime, which takes some minutes"
-	cargo test
+	cargo test --features cli
 
 # What `make test` explores, with wider bounds and so optimised.
 .PHONY: model
@@ -88,7 +93,8 @@ check: rust ## Check formatting, lints and documentation
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --all-features
 
 .PHONY: clean
 clean: ## Remove everything that was built or installed here

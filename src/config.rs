@@ -24,6 +24,8 @@ mod node;
 mod policy;
 mod protobuf;
 mod reject;
+#[cfg(feature = "cli")]
+pub mod schema;
 mod source;
 mod trip;
 mod units;
@@ -105,6 +107,18 @@ impl Config {
     /// The clusters that are named exactly, in the order of their names.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.names.exact()
+    }
+
+    /// What is said of clusters by name or pattern, with whether it is built in.
+    #[cfg(feature = "cli")]
+    pub fn entries(&self) -> impl Iterator<Item = (String, &CircuitPolicy, bool)> {
+        self.names.entries()
+    }
+
+    /// The policy of clusters that no entry names.
+    #[cfg(feature = "cli")]
+    pub fn defaults(&self) -> &CircuitPolicy {
+        self.names.defaults()
     }
 
     /// Whether any circuit may answer from the cache.

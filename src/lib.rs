@@ -20,6 +20,7 @@
 //! | [`outbox`] | what waits to be posted to the webhook |
 //! | [`host`] | the only file of hostcalls |
 //! | [`filter`] | the proxy-wasm contexts: thin |
+//! | `cli` | what is of use at a desk; with the feature `cli`, never in the module |
 //!
 //! # Arrows
 //!
@@ -49,6 +50,8 @@ pub mod breaker;
 mod bytes;
 pub mod circuit;
 pub mod classify;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod events;

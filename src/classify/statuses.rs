@@ -41,7 +41,7 @@ impl GrpcStatus {
     pub const RESOURCE_EXHAUSTED: Self = Self(8);
 
     /// By number.
-    const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 17] = [
         "OK",
         "CANCELLED",
         "UNKNOWN",

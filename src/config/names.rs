@@ -76,6 +76,17 @@ impl Names {
         self.exact.iter().filter(|(_, entry)| !entry.is_builtin).map(|(name, _)| name.as_str())
     }
 
+    /// All of them by name or pattern, with whether they are built in; those with exact names first.
+    #[cfg(feature = "cli")]
+    pub(super) fn entries(&self) -> impl Iterator<Item = (String, &CircuitPolicy, bool)> {
+        let exact = self.exact.iter().map(|(name, entry)| (name.clone(), entry));
+        let patterns = self.patterns.iter().map(|(pattern, entry)| {
+            let Pattern { prefix, suffix } = pattern;
+            (format!("{prefix}*{suffix}"), entry)
+        });
+        exact.chain(patterns).map(|(name, entry)| (name, &*entry.policy, entry.is_builtin))
+    }
+
     fn insert(&mut self, name: &str, entry: Entry) -> Result<(), &'static str> {
         match name.split_once('*') {
             _ if name.is_empty() => return Err("empty name, expected that of an upstream cluster"),

@@ -14,7 +14,7 @@ pub struct Reject {
 }
 
 /// Envoy frames the reply; RFC 9110 section 7.6.1 names those that describe a connection.
-const FRAMING: [&str; 8] = [
+pub(super) const FRAMING: [&str; 8] = [
     "connection",
     "content-length",
     "keep-alive",

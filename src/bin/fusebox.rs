@@ -1,0 +1,7 @@
+//! `fusebox`: see [`fusebox::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fusebox::cli::main()
+}

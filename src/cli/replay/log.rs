@@ -1,0 +1,373 @@
+//! An access log, as JSON lines: what each request was, and what it counts as.
+
+use std::fmt;
+use std::io::BufRead;
+
+use clap::Args;
+use fnv::FnvHashMap;
+use jiff::Timestamp as Instant;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::flags;
+use crate::breaker::Outcome;
+use crate::classify::{By, Ending, Rules};
+use crate::config::{Config, Mode};
+use crate::time::{Span, Timestamp};
+
+/// How many lines that were not understood are shown.
+const SHOWN: usize = 5;
+/// What a filter says of a failure whose response it has replaced.
+const REPLACED: &str = "circuit_breaker_upstream_failed";
+
+/// What the fields of the log are called. The defaults are those of envoy/envoy.yaml.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Names of fields in the log")]
+pub(super) struct Names {
+    /// When the request began, %START_TIME%: RFC 3339
+    #[arg(long = "time-field", value_name = "NAME", default_value = "time")]
+    time: String,
+    /// How long it took in milliseconds, %DURATION%
+    #[arg(long = "duration-field", value_name = "NAME", default_value = "milliseconds")]
+    duration: String,
+    /// %UPSTREAM_CLUSTER_RAW%
+    #[arg(long = "cluster-field", value_name = "NAME", default_value = "cluster")]
+    cluster: String,
+    /// %RESPONSE_CODE%
+    #[arg(long = "status-field", value_name = "NAME", default_value = "status")]
+    status: String,
+    /// %RESPONSE_FLAGS%; only looked at where there are no details
+    #[arg(long = "flags-field", value_name = "NAME", default_value = "flags")]
+    flags: String,
+    /// %RESPONSE_CODE_DETAILS%
+    #[arg(long = "details-field", value_name = "NAME", default_value = "details")]
+    details: String,
+    /// %REQ(:METHOD)%, for half_open.methods
+    #[arg(long = "method-field", value_name = "NAME", default_value = "method")]
+    method: String,
+    /// %FILTER_STATE(wasm.circuit_breaker:PLAIN)%, if a circuit breaker was there already
+    #[arg(long = "breaker-field", value_name = "NAME", default_value = "circuit_breaker")]
+    breaker: String,
+}
+
+/// All requests of a log, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) requests: Vec<Request>,
+    pub(super) clusters: Vec<Cluster>,
+    pub(super) lines: u64,
+    /// Lines that are no request.
+    pub(super) bad: u64,
+    /// The first of them.
+    pub(super) examples: Vec<Bad>,
+    /// Requests that no cluster served: redirects, unknown routes.
+    pub(super) without_cluster: u64,
+    by_name: FnvHashMap<String, usize>,
+    methods: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) mode: Mode,
+    rules: Rules,
+}
+
+/// A line that was not understood.
+#[derive(Debug)]
+pub(super) struct Bad {
+    pub(super) line: u64,
+    pub(super) problem: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Times are unix nanoseconds.
+    pub(super) began: Timestamp,
+    pub(super) ended: Timestamp,
+    /// Its place among the log's clusters.
+    pub(super) cluster: usize,
+    method: usize,
+    pub(super) outcome: Outcome,
+    /// Whether a late end is the upstream's doing.
+    pub(super) is_upstreams: bool,
+    pub(super) is_clients: bool,
+}
+
+impl Log {
+    /// Reads all lines. Those that are no request are counted, and the first of them kept.
+    pub(super) fn read(
+        mut lines: impl BufRead,
+        names: &Names,
+        config: &Config,
+    ) -> std::io::Result<Self> {
+        let mut log = Self::default();
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            log.lines += 1;
+            if let Err(problem) = log.take(&line, names, config) {
+                log.bad += 1;
+                if log.examples.len() < SHOWN {
+                    log.examples.push(Bad { line: log.lines, problem });
+                }
+            }
+            line.clear();
+        }
+        // A line is written when its request ends. Stable: of the same instant the first line is the first.
+        log.requests.sort_by_key(|request| request.began);
+        Ok(log)
+    }
+
+    pub(super) fn method(&self, request: &Request) -> Option<&str> {
+        self.methods.get(request.method).map(String::as_str)
+    }
+
+    /// When the last request ended.
+    pub(super) fn end(&self) -> Timestamp {
+        self.requests.iter().map(|request| request.ended).max().unwrap_or_default()
+    }
+
+    fn take(&mut self, line: &[u8], names: &Names, config: &Config) -> Result<(), String> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let fields =
+            Fields::read(line, names).map_err(|error| format!("not a JSON object: {error}"))?;
+        let began = fields.began().map_err(|problem| format!("`{}`: {problem}", names.time))?;
+        let took = fields.took().map_err(|problem| format!("`{}`: {problem}", names.duration))?;
+        let status = fields.status().map_err(|problem| format!("`{}`: {problem}", names.status))?;
+        let Some(cluster) = text(&fields.cluster) else {
+            self.without_cluster += 1;
+            return Ok(());
+        };
+        let cluster = self.cluster(cluster, config);
+        let rules = self.clusters.get(cluster).map(|cluster| cluster.rules);
+        let (outcome, by) =
+            rules.map_or((Outcome::Ignored, By::Proxy), |rules| fields.outcome(status, &rules));
+        let method = self.known_method(text(&fields.method).unwrap_or_default());
+        self.requests.push(Request {
+            began,
+            ended: began + took,
+            cluster,
+            method,
+            outcome,
+            is_upstreams: matches!(by, By::Upstream | By::Deadline(_)),
+            is_clients: by == By::Client,
+        });
+        Ok(())
+    }
+
+    fn cluster(&mut self, name: &str, config: &Config) -> usize {
+        if let Some(known) = self.by_name.get(name) {
+            return *known;
+        }
+        let policy = config.policy(name);
+        let (mode, rules) = (policy.mode, policy.classify);
+        self.by_name.insert(name.to_owned(), self.clusters.len());
+        self.clusters.push(Cluster { name: name.to_owned(), mode, rules });
+        self.clusters.len() - 1
+    }
+
+    /// There are few.
+    fn known_method(&mut self, method: &str) -> usize {
+        let known = self.methods.iter().position(|known| known == method);
+        known.unwrap_or_else(|| {
+            self.methods.push(method.to_owned());
+            self.methods.len() - 1
+        })
+    }
+}
+
+/// The fields that are looked at, null where there are none.
+#[derive(Debug, Default)]
+struct Fields {
+    time: Value,
+    duration: Value,
+    cluster: Value,
+    status: Value,
+    flags: Value,
+    details: Value,
+    method: Value,
+    breaker: Value,
+}
+
+impl Fields {
+    fn read(line: &[u8], names: &Names) -> serde_json::Result<Self> {
+        let mut from = serde_json::Deserializer::from_slice(line);
+        let fields = Wanted(names).deserialize(&mut from)?;
+        from.end()?;
+        Ok(fields)
+    }
+
+    fn began(&self) -> Result<Timestamp, String> {
+        const EXPECTED: &str = "expected a time such as \"2026-01-31T12:00:00.000Z\"";
+        let shown = text(&self.time).ok_or_else(|| format!("{}, {EXPECTED}", shown(&self.time)))?;
+        let instant: Instant = shown.parse().map_err(|_| format!("{shown:?}, {EXPECTED}"))?;
+        let nanos = u64::try_from(instant.as_nanosecond());
+        nanos
+            .map(Timestamp::from_nanos)
+            .map_err(|_| format!("{shown:?} is before 1970 or after 2554, {EXPECTED}"))
+    }
+
+    fn took(&self) -> Result<Span, String> {
+        /// Longer than any log.
+        const MOST: f64 = 1e12;
+        let millis = number(&self.duration).filter(|millis| (0.0..=MOST).contains(millis));
+        let millis =
+            millis.ok_or_else(|| format!("{}, expected milliseconds", shown(&self.duration)))?;
+        Ok(Span::from_nanos((millis * 1e6).round() as u64))
+    }
+
+    /// Envoy writes 0 where there was no response.
+    fn status(&self) -> Result<Option<u16>, String> {
+        let status = match &self.status {
+            Value::Null => Some(0.0),
+            value => number(value),
+        };
+        let status =
+            status.filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status));
+        let status = status.ok_or_else(|| format!("{}, expected a status", shown(&self.status)))?;
+        Ok(Some(status as u16).filter(|status| *status != 0))
+    }
+
+    fn outcome(&self, status: Option<u16>, rules: &Rules) -> (Outcome, By) {
+        let never_sent = text(&self.breaker)
+            .is_some_and(|word| matches!(word, "rejected" | "fallback:cache" | "fallback:respond"));
+        let details = match text(&self.details) {
+            Some(REPLACED) => return (Outcome::Failure { reset: false }, By::Upstream),
+            Some(details) => details,
+            None if never_sent => "circuit_breaker_open",
+            None => flags::details(text(&self.flags).unwrap_or_default(), status),
+        };
+        // Of a timeout with a good status the headers had come; 408 blames the client's upload.
+        let ending = Ending {
+            status,
+            is_sent: status != Some(408),
+            is_complete: status.is_some_and(|status| status >= 400),
+            details,
+            ..Ending::default()
+        };
+        let classified = rules.classify(&ending);
+        (classified.outcome, classified.by)
+    }
+}
+
+/// Envoy writes "-" where there is nothing.
+fn text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !matches!(*text, "" | "-"))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_f64(),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "missing".to_owned(),
+        value => value.to_string().chars().take(60).collect(),
+    }
+}
+
+/// Reads the fields that are asked for and skips the others.
+struct Wanted<'a>(&'a Names);
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Fields;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Fields, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Fields, A::Error> {
+        let Self(names) = self;
+        let mut fields = Fields::default();
+        while let Some(name) = from.next_key::<std::borrow::Cow<'_, str>>()? {
+            let known = [
+                (&names.time, &mut fields.time),
+                (&names.duration, &mut fields.duration),
+                (&names.cluster, &mut fields.cluster),
+                (&names.status, &mut fields.status),
+                (&names.flags, &mut fields.flags),
+                (&names.details, &mut fields.details),
+                (&names.method, &mut fields.method),
+                (&names.breaker, &mut fields.breaker),
+            ];
+            match known.into_iter().find(|(known, _)| **known == *name) {
+                Some((_, field)) => *field = from.next_value()?,
+                None => _ = from.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use proptest::prelude::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        names: Names,
+    }
+
+    const LINE: &str = r#"{"time":"2026-01-31T12:00:00.5Z","milliseconds":20,"cluster":"a","status":200,"details":"via_upstream","flags":"-","method":"GET"}"#;
+
+    fn read(lines: &[u8]) -> Log {
+        let names = Alone::parse_from(["fusebox"]).names;
+        Log::read(lines, &names, &Config::parse(b"").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_read_with_its_beginning_and_its_end() {
+        let log = read(LINE.as_bytes());
+        let Request { began, ended, outcome, .. } = log.requests[0];
+        assert_eq!(ended.since(began), Span::from_millis(20));
+        assert_eq!(began.as_nanos() % 1_000_000_000, 500_000_000);
+        assert_eq!((outcome, log.method(&log.requests[0])), (Outcome::Success, Some("GET")));
+    }
+
+    #[test]
+    fn times_and_durations_that_cannot_be_are_refused() {
+        for (good, bad) in [
+            ("2026-01-31", "1969-01-31"),
+            ("2026-01-31", "9999-01-31"),
+            ("2026-01-31", "2026-02-31"),
+            ("2026-01-31T", ""),
+            (":20,", ":1e13,"),
+            (":20,", ":\"NaN\","),
+            (":200", ":1000"),
+            (":200", ":200.5"),
+            (":200", ":-1"),
+        ] {
+            let log = read(LINE.replace(good, bad).as_bytes());
+            assert_eq!((log.requests.len(), log.bad), (0, 1), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_lines_are_requests_or_problems(bytes: Vec<u8>, at in 0_usize..LINE.len(), byte: u8) {
+            let mut damaged = LINE.as_bytes().to_vec();
+            damaged[at] = byte;
+            for lines in [bytes, damaged] {
+                let log = read(&lines);
+                let understood = log.requests.len() as u64 + log.without_cluster;
+                prop_assert!(understood + log.bad <= log.lines);
+            }
+        }
+    }
+}
