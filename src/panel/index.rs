@@ -1,10 +1,10 @@
 //! Which cluster has which slot. The index is the truth: a record that names another owner than the
 //! index is begun again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hasher;
 
-use fnv::FnvHasher;
+use fnv::{FnvHashMap, FnvHasher};
 
 use crate::breaker::Owner;
 use crate::bytes::{Reader, Writer};
@@ -48,7 +48,7 @@ impl Index {
     }
 
     /// The slots by name.
-    pub(super) fn by_name(&self) -> HashMap<&str, u16> {
+    pub(super) fn by_name(&self) -> FnvHashMap<&str, u16> {
         self.tenants().map(|(slot, tenant)| (tenant.name.as_str(), slot)).collect()
     }
 

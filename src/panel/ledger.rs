@@ -4,7 +4,7 @@
 //! Successes are far too many to store one by one. So a worker counts its own, and the one about
 //! to trip a circuit asks the others first: at most one sync old.
 
-use std::collections::HashMap;
+use fnv::FnvHashMap;
 
 use crate::breaker::{Evidence, Owner, Windows};
 use crate::bytes::{Reader, Writer};
@@ -118,7 +118,7 @@ impl Ledger {
 
     /// What the other workers know of all circuits.
     pub(super) fn others<S: SharedData>(&self, store: &Store<S>) -> Others {
-        let mut others: HashMap<Owner, Vec<Successes>> = HashMap::new();
+        let mut others: FnvHashMap<Owner, Vec<Successes>> = FnvHashMap::default();
         for ledger in self.ledgers(store) {
             for (owner, successes) in entries(&ledger) {
                 others.entry(owner).or_default().push(successes);
@@ -172,7 +172,7 @@ impl Value for Header {
 
 /// The other workers' successes by circuit.
 #[derive(Debug, Default)]
-pub(super) struct Others(HashMap<Owner, Vec<Successes>>);
+pub(super) struct Others(FnvHashMap<Owner, Vec<Successes>>);
 
 impl Others {
     pub(super) fn evidence(&self, owner: Owner, generation: u32, now: Timestamp) -> Evidence {

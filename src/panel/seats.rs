@@ -1,7 +1,8 @@
 //! Finding the circuit of a cluster, or making it: a slot in the shared index, a record, metrics.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use fnv::FnvHashMap;
 
 use super::index::{Index, MAX_NAME_BYTES, Tenant, owner_of};
 use super::pulse::{Change, Pulse};
@@ -170,7 +171,7 @@ impl<H: Host> Panel<H> {
     fn longest_idle(&self) -> Option<(u16, String)> {
         let index = self.load_index();
         let published = self.ledger.others(&self.store);
-        let mine: HashMap<Owner, Timestamp> = self
+        let mine: FnvHashMap<Owner, Timestamp> = self
             .circuits
             .iter()
             .flatten()

@@ -73,12 +73,14 @@ impl Draft {
         for part in [circuit.as_bytes(), method, &scheme, &authority, path] {
             draft.part(part)?;
         }
-        let mut keyed: Vec<_> = request
-            .iter()
-            .filter_map(|(name, value)| Some((keyed_place(name)?, value.trim_ascii())))
-            .collect();
-        // Values of one header stay as they come.
-        keyed.sort_by_key(|(place, _)| *place);
+        let mut keyed: Vec<(u8, &[u8])> = Vec::new();
+        for (name, value) in request.iter() {
+            if let Some(place) = keyed_place(name) {
+                // Values of one header stay as they come.
+                let at = keyed.partition_point(|(before, _)| *before <= place);
+                keyed.insert(at, (place, value.trim_ascii()));
+            }
+        }
         for (place, value) in keyed {
             draft.bytes.push(place + 1);
             draft.part(value)?;
