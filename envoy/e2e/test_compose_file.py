@@ -1,6 +1,7 @@
 """docker-compose.yaml as far as it can be tried without Docker; containers/ runs it."""
 
 import os
+import re
 import subprocess
 
 import yaml
@@ -16,9 +17,10 @@ def test_envoy_accepts_what_the_container_adds_to_the_file():
     assert validated.returncode == 0, validated.stderr
 
 
-def test_it_runs_the_line_of_envoy_that_the_tests_run():
-    run = subprocess.run([os.environ["FUSEBOX_ENVOY"], "--version"], capture_output=True, text=True).stdout
-    assert f"/{SERVICES['envoy']['image'].partition(':-v')[2].rpartition('.')[0]}." in run
+def test_it_runs_the_envoy_that_the_tests_run():
+    makefile = (ENVOY_DIRECTORY.parent / "Makefile").read_text()
+    [version] = re.findall("^ENVOY_VERSION := (.*)$", makefile, re.MULTILINE)
+    assert f":-v{version}}}" in SERVICES["envoy"]["image"]
 
 
 def test_without_an_engine_one_line_says_so():
