@@ -9,6 +9,7 @@ import pytest
 from e2e.words import trip
 from rig.config import add_route_by_filter_state, bootstrap, cluster, connection_manager, plugin, wasm
 from rig.upstream import Upstream
+from rig.version import since
 from rig.wait import wait_until
 
 SORRY = {"respond": {"body": "sorry"}}
@@ -108,6 +109,7 @@ def rerouting(upstream, backup):
     return config
 
 
+@since("1.37", "a request that has waited in vain keeps its route")
 def test_another_cluster_gets_the_whole_of_a_request_that_has_waited(run, upstream):
     with Upstream() as backup:
         proxy = run(rerouting(upstream, backup))
