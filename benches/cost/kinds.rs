@@ -96,10 +96,15 @@ pub const KINDS: &[Kind] = &[
         before: |lab| circuits(lab, 100),
         act: |host| ask(host, "", "text/html"),
     },
-    Kind { name: "sync: idle", before: |lab| at_tick(closed(lab, config())), act: sync },
+    Kind { name: "sync: idle", before: |lab| at_tick(closed(lab, config()), 150), act: sync },
     Kind {
         name: "sync: idle, 1,000 circuits",
-        before: |lab| at_tick(circuits(lab, 1000)),
+        before: |lab| at_tick(circuits(lab, 1000), 150),
+        act: sync,
+    },
+    Kind {
+        name: "sync: idle, 1,000 circuits, the turn of their index",
+        before: |lab| at_tick(circuits(lab, 1000), 1000),
         act: sync,
     },
     Kind {
@@ -243,9 +248,10 @@ fn circuits(lab: &Lab, count: usize) -> Host {
     warm(host, |host| ask(host, "", "*/*"))
 }
 
-/// All that there was to tell has been told, and the next tick is due.
-fn at_tick(host: Host) -> Host {
-    host.advance(millis(1500));
+/// All that there was to tell has been told, and the tick of this number is due: which circuit is
+/// read again, or the index of all, goes by turns.
+fn at_tick(host: Host, number: u32) -> Host {
+    host.advance(TICK * (number - 1));
     host.advance_without_ticks(TICK);
     host
 }

@@ -87,7 +87,6 @@ def test_while_half_open_with_a_probe_out(proxy, upstream):
     works(proxy)
 
 
-@pytest.mark.xfail(strict=True, reason="a lost index is only made again when another circuit comes or goes")
 @pytest.mark.parametrize("garbage", [GARBAGE["text"]], ids=["text"])
 def test_the_status_lists_the_circuit_again(proxy):
     trip(proxy)

@@ -1,7 +1,7 @@
 //! How long a circuit stays open after the n-th trip in a row.
 
 use super::Owner;
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 const MILLION: u64 = 1_000_000;
 
@@ -53,20 +53,20 @@ impl Backoff {
         is_valid.then_some(Self { duration, multiplier, max_duration, jitter })
     }
 
-    /// The wait of the `in_a_row`-th opening. Rule 8: the jitter comes from (owner, generation).
+    /// The wait of the `in_a_row`-th opening. Rule 8: the jitter comes from (owner, time).
     ///
-    /// Jitter only shortens, by up to its share of the wait: circuits that opened together do not
-    /// probe together, and nobody waits longer than configured. What the upstream asked for by
+    /// Jitter only shortens, by up to its share of the wait: circuits and proxies that opened
+    /// together do not probe together, and nobody waits longer than configured. What the upstream asked for by
     /// `retry_after` is not shortened, but for the cap.
     pub(super) fn wait(
         &self,
         in_a_row: u32,
         owner: Owner,
-        generation: u32,
+        at: Timestamp,
         retry_after: Option<Span>,
     ) -> Span {
         let grown = self.grown(in_a_row).as_nanos();
-        let share = spread(owner.0 ^ u64::from(generation).rotate_left(32)) % MILLION;
+        let share = spread(owner.0 ^ spread(at.as_nanos())) % MILLION;
         let cut = self.jitter.0.saturating_mul(share) / MILLION;
         let cut = (grown / MILLION).saturating_mul(cut);
         let wait = Span::from_nanos(grown.saturating_sub(cut).max(1));
@@ -101,6 +101,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const AT: Timestamp = Timestamp::from_nanos(1);
+
     fn backoff(secs: u64, multiplier: f64, max: u64, jitter: f64) -> Backoff {
         Backoff::new(
             Span::from_secs(secs),
@@ -114,21 +116,21 @@ mod tests {
     #[test]
     fn the_wait_grows_by_the_multiplier_up_to_the_cap() {
         let backoff = backoff(30, 2.0, 300, 0.0);
-        let waits: Vec<_> = (1..=6).map(|n| backoff.wait(n, Owner(7), n, None)).collect();
+        let waits: Vec<_> = (1..=6).map(|n| backoff.wait(n, Owner(7), AT, None)).collect();
         assert_eq!(waits, [30, 60, 120, 240, 300, 300].map(Span::from_secs));
-        assert_eq!(backoff.wait(u32::MAX, Owner(7), 1, None), Span::from_secs(300));
+        assert_eq!(backoff.wait(u32::MAX, Owner(7), AT, None), Span::from_secs(300));
     }
 
     #[test]
     fn a_multiplier_of_one_keeps_the_wait() {
-        let wait = backoff(30, 1.0, 300, 0.0).wait(u32::MAX, Owner(7), 1, None);
+        let wait = backoff(30, 1.0, 300, 0.0).wait(u32::MAX, Owner(7), AT, None);
         assert_eq!(wait, Span::from_secs(30));
     }
 
     #[test]
-    fn jitter_differs_between_circuits_and_generations() {
+    fn jitter_differs_between_circuits_and_by_the_nanosecond_and_so_between_proxies() {
         let backoff = backoff(30, 1.0, 30, 0.1);
-        let wait = |owner, generation| backoff.wait(1, Owner(owner), generation, None);
+        let wait = |owner, nanos| backoff.wait(1, Owner(owner), Timestamp::from_nanos(nanos), None);
         assert_ne!(wait(1, 1), wait(2, 1));
         assert_ne!(wait(1, 1), wait(1, 2));
         assert_eq!(wait(1, 1), wait(1, 1));
@@ -137,10 +139,10 @@ mod tests {
     #[test]
     fn the_upstreams_word_lengthens_the_wait_up_to_the_cap_and_never_shortens_it() {
         let backoff = backoff(30, 2.0, 300, 1.0);
-        let wait = |secs| backoff.wait(1, Owner(7), 1, Some(Span::from_secs(secs)));
+        let wait = |secs| backoff.wait(1, Owner(7), AT, Some(Span::from_secs(secs)));
         assert_eq!(wait(120), Span::from_secs(120));
         assert_eq!(wait(86_400), Span::from_secs(300));
-        assert_eq!(wait(0), backoff.wait(1, Owner(7), 1, None));
+        assert_eq!(wait(0), backoff.wait(1, Owner(7), AT, None));
     }
 
     #[test]
@@ -157,13 +159,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_wait_is_never_zero_nor_longer_than_configured_nor_cut_by_more_than_the_jitter(
-            millis in 1_u64..1_000_000, jitter in 0.0_f64..=1.0, owner: u64, generation: u32,
+            millis in 1_u64..1_000_000, jitter in 0.0_f64..=1.0, owner: u64, at: u64,
         ) {
             let duration = Span::from_millis(millis);
             let backoff = Backoff::new(
                 duration, Multiplier::new(1.0).unwrap(), duration, Jitter::new(jitter).unwrap(),
             ).unwrap();
-            let wait = backoff.wait(1, Owner(owner), generation, None);
+            let at = Timestamp::from_nanos(at);
+            let wait = backoff.wait(1, Owner(owner), at, None);
             let least = (1.0 - jitter - 1e-6) * duration.as_nanos() as f64;
             prop_assert!(wait > Span::ZERO && wait <= duration);
             prop_assert!(wait.as_nanos() as f64 >= least);

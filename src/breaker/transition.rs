@@ -106,8 +106,7 @@ fn opened(
     retry_after: Option<Span>,
 ) -> Moved {
     let in_a_row = trips.in_a_row.saturating_add(1);
-    let generation = record.generation.wrapping_add(1);
-    let wait = policy.open.wait(in_a_row, record.owner, generation, retry_after);
+    let wait = policy.open.wait(in_a_row, record.owner, now, retry_after);
     let trips = Trips { in_a_row, at: now, wait, ..trips };
     let phase = Phase::Open { until: now.whole_millis() + wait, trips };
     moved(record, phase, Cause::Tripped(trips.reason))

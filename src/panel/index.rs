@@ -17,11 +17,12 @@ pub(super) const MAX_NAME_BYTES: usize = 512;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
-    /// By slot.
+    /// By slot. A tenant without a name stands for one that is not known: the index was lost, and
+    /// another worker has yet to put the name back.
     tenants: Vec<Tenant>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tenant {
     pub(super) name: String,
     /// When it got the slot.
@@ -31,7 +32,11 @@ pub(super) struct Tenant {
 impl Index {
     /// The tenants in the order of their slots.
     pub(super) fn tenants(&self) -> impl Iterator<Item = (u16, &Tenant)> {
-        (0..).zip(&self.tenants)
+        (0..).zip(&self.tenants).filter(|(_, tenant)| tenant.is_known())
+    }
+
+    pub(super) fn tenant_of(&self, slot: u16) -> Option<&Tenant> {
+        self.tenants.get(usize::from(slot)).filter(|tenant| tenant.is_known())
     }
 
     pub(super) fn slot_of(&self, name: &str) -> Option<u16> {
@@ -54,10 +59,28 @@ impl Index {
 
     /// The index with one more tenant, unless there are `most` already.
     pub(super) fn with(&self, tenant: Tenant, most: u16) -> Option<(u16, Self)> {
-        let slot = u16::try_from(self.tenants.len()).ok().filter(|slot| *slot < most)?;
+        // The slot of a tenant that is not known is the last to be given away.
+        let free = Some(self.tenants.len()).filter(|slot| *slot < usize::from(most));
+        let unknown = || self.tenants.iter().position(|tenant| !tenant.is_known());
+        let slot = u16::try_from(free.or_else(unknown)?).ok()?;
         let mut next = self.clone();
-        next.tenants.push(tenant);
+        next.put(slot, tenant);
         Some((slot, next))
+    }
+
+    /// Whether the index once gave this slot to this name, and knows of neither any more.
+    pub(super) fn has_lost(&self, name: &str, slot: u16) -> bool {
+        self.tenant_of(slot).is_none() && self.slot_of(name).is_none()
+    }
+
+    pub(super) fn put(&mut self, slot: u16, tenant: Tenant) {
+        let slot = usize::from(slot);
+        if self.tenants.len() <= slot {
+            self.tenants.resize(slot + 1, Tenant::default());
+        }
+        if let Some(place) = self.tenants.get_mut(slot) {
+            *place = tenant;
+        }
     }
 
     /// The index with `tenant` in the slot of `former`, if `former` still has it.
@@ -66,6 +89,12 @@ impl Index {
         let place = next.tenants.get_mut(usize::from(slot)).filter(|now| now.name == former)?;
         *place = tenant;
         Some(next)
+    }
+}
+
+impl Tenant {
+    const fn is_known(&self) -> bool {
+        !self.name.is_empty()
     }
 }
 
@@ -130,8 +159,30 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_that_was_lost_is_put_back_where_it_was() {
+        let mut lost = index(&["a"]);
+        assert!(!lost.has_lost("a", 0) && !lost.has_lost("b", 0) && !lost.has_lost("a", 2));
+        assert!(lost.has_lost("c", 2));
+        lost.put(2, tenant("c"));
+        let slots: Vec<_> = lost.tenants().map(|(slot, tenant)| (slot, &*tenant.name)).collect();
+        assert_eq!(slots, [(0, "a"), (2, "c")]);
+    }
+
+    #[test]
+    fn the_slot_of_a_tenant_that_is_not_known_is_given_away_last() {
+        let mut lost = Index::default();
+        lost.put(1, tenant("b"));
+        let (slot, next) = lost.with(tenant("c"), 3).unwrap();
+        assert_eq!(slot, 2);
+        let (slot, next) = next.with(tenant("d"), 3).unwrap();
+        assert_eq!(slot, 0);
+        assert_eq!(next.with(tenant("e"), 3), None);
+    }
+
+    #[test]
     fn the_index_survives_the_bytes() {
-        let index = index(&["a", "outbound|80||b.c", "é"]);
+        let mut index = index(&["a", "outbound|80||b.c", "é"]);
+        index.put(5, tenant("f"));
         let bytes = index.encode();
         assert_eq!(Index::decode(&bytes), Some(index));
         assert_eq!(Index::decode(&bytes[..bytes.len() - 1]), None);

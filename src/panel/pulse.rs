@@ -6,6 +6,7 @@
 
 use crate::bytes::{Reader, Writer};
 use crate::store::Value;
+use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
 /// Entries kept.
@@ -53,7 +54,11 @@ pub(super) enum News {
 }
 
 impl Pulse {
-    pub(super) const EMPTY: Self = Self { sequence: 0, changes: Vec::new() };
+    /// A new log. It counts on from the time: no reader of one that was lost can have seen as much
+    /// of this one.
+    pub(super) const fn begun(now: Timestamp) -> Self {
+        Self { sequence: now.as_nanos(), changes: Vec::new() }
+    }
 
     pub(super) const fn sequence(&self) -> u64 {
         self.sequence
@@ -62,7 +67,7 @@ impl Pulse {
     #[must_use]
     pub(super) fn with(&self, changes: &[Change]) -> Self {
         let mut next = self.clone();
-        next.sequence = self.sequence.saturating_add(changes.len() as u64);
+        next.sequence = self.sequence.wrapping_add(changes.len() as u64);
         next.changes.extend(changes.iter().map(|change| match change {
             Change::Circuit(slot) => *slot,
             Change::Index => INDEX,
@@ -74,7 +79,7 @@ impl Pulse {
 
     /// The changes after the first `seen`.
     pub(super) fn since(&self, seen: u64) -> News {
-        // A log that went back was lost and begun again.
+        // A log that went back is another one.
         let Some(new) = self.sequence.checked_sub(seen) else {
             return News::Unknown;
         };
@@ -124,32 +129,44 @@ impl Value for Pulse {
 mod tests {
     use super::*;
 
+    const EMPTY: Pulse = Pulse::begun(Timestamp::ZERO);
+
     fn circuits(slots: impl IntoIterator<Item = u16>) -> Vec<Change> {
         slots.into_iter().map(Change::Circuit).collect()
     }
 
     #[test]
     fn a_reader_sees_what_is_new_to_it() {
-        let pulse = Pulse::EMPTY.with(&circuits([1, 2])).with(&[Change::Index]);
+        let pulse = EMPTY.with(&circuits([1, 2])).with(&[Change::Index]);
         assert_eq!(pulse.since(3), News::Changes(vec![]));
         assert_eq!(pulse.since(1), News::Changes(vec![Change::Circuit(2), Change::Index]));
     }
 
     #[test]
     fn a_reader_that_fell_behind_is_told_to_read_all() {
-        let pulse = Pulse::EMPTY.with(&circuits(0..100));
+        let pulse = EMPTY.with(&circuits(0..100));
         assert_eq!(pulse.since(36), News::Changes(circuits(36..100)));
         assert_eq!(pulse.since(35), News::Unknown);
     }
 
     #[test]
     fn a_log_that_was_lost_is_told_from_one_without_news() {
-        assert_eq!(Pulse::EMPTY.since(7), News::Unknown);
+        assert_eq!(EMPTY.since(7), News::Unknown);
+        let again = Pulse::begun(Timestamp::from_nanos(1_000_000)).with(&circuits([1]));
+        assert_eq!(again.since(7), News::Unknown);
+    }
+
+    #[test]
+    fn a_foreign_log_of_the_highest_number_goes_on() {
+        let foreign = Pulse { sequence: u64::MAX, changes: Vec::new() };
+        let next = foreign.with(&circuits([1]));
+        assert_ne!(next.sequence(), foreign.sequence());
+        assert_eq!(next.since(foreign.sequence()), News::Unknown);
     }
 
     #[test]
     fn the_log_survives_the_bytes_and_stays_short() {
-        let pulse = Pulse::EMPTY.with(&circuits(0..1000));
+        let pulse = EMPTY.with(&circuits(0..1000));
         let bytes = pulse.encode();
         assert_eq!(bytes.len(), 9 + 2 * LENGTH);
         assert_eq!(Pulse::decode(&bytes), Some(pulse));

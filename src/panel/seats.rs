@@ -126,25 +126,42 @@ impl<H: Host> Panel<H> {
         let most = self.config.max_circuits;
         let tenant = Tenant { name: name.to_owned(), since: self.clock.latest() };
         let placed = self.store.change(&self.key("index"), |found: Option<&Index>| {
-            let index = found.cloned().unwrap_or_default();
+            let found = found.cloned().unwrap_or_default();
+            // A newcomer must not get the slot of a circuit whose name was lost.
+            let mended = self.mended(&found);
+            let index = mended.as_ref().unwrap_or(&found);
             if let Some(slot) = index.slot_of(name) {
-                return ((Some(slot), false), None);
+                return ((Some(slot), mended.is_some()), mended);
             }
             match index.with(tenant.clone(), most) {
                 Some((slot, next)) => ((Some(slot), true), Some(next)),
-                None => ((None, false), None),
+                None => ((None, mended.is_some()), mended),
             }
         });
-        match placed {
-            Ok(((Some(slot), is_new), _)) => {
-                if is_new {
-                    self.untold.push(Change::Index);
-                }
-                Some(slot)
-            }
-            Ok(((None, _), _)) => self.evict_for(tenant),
-            Err(_) => None,
+        let Ok(((slot, is_changed), _)) = placed else {
+            return None;
+        };
+        if is_changed {
+            self.untold.push(Change::Index);
         }
+        slot.or_else(|| self.evict_for(tenant))
+    }
+
+    /// The index with the names it has lost, as far as this worker knows them; `None` where it has
+    /// lost none.
+    pub(super) fn mended(&self, index: &Index) -> Option<Index> {
+        let guarded = self.circuits.iter().flatten();
+        let lost: Vec<_> =
+            guarded.filter(|guarded| index.has_lost(&guarded.name, guarded.slot)).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let mut mended = index.clone();
+        for guarded in lost {
+            let tenant = Tenant { name: guarded.name.to_string(), since: self.clock.latest() };
+            mended.put(guarded.slot, tenant);
+        }
+        Some(mended)
     }
 
     fn evict_for(&mut self, tenant: Tenant) -> Option<u16> {

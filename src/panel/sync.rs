@@ -2,8 +2,9 @@
 
 use std::mem;
 
+use super::index::Index;
 use super::pulse::{Change, News, Pulse, Sequence};
-use super::{Host, Panel, Seat};
+use super::{Guarded, Host, Panel, Seat};
 use crate::breaker::Lapsed;
 use crate::circuit::Evicted;
 use crate::metrics::{Metric, ProxyMetric};
@@ -31,15 +32,25 @@ impl<H: Host> Panel<H> {
         if self.store.load(&self.pulse_key) == Ok(Some(Sequence(self.seen))) {
             return;
         }
-        let Ok(Some(pulse)) = self.store.load::<Pulse>(&self.pulse_key) else {
+        let Ok(found) = self.store.load::<Pulse>(&self.pulse_key) else {
             return;
         };
-        let news = pulse.since(self.seen);
-        self.seen = pulse.sequence();
+        let news = match found {
+            Some(pulse) => {
+                let news = pulse.since(self.seen);
+                self.seen = pulse.sequence();
+                news
+            }
+            // Overwritten, and all else may be; telling begins it again.
+            None => {
+                self.untold.push(Change::Index);
+                News::Unknown
+            }
+        };
         match news {
             News::Changes(changes) => {
                 if changes.contains(&Change::Index) {
-                    self.drop_evicted();
+                    self.check_index();
                 }
                 for seat in 0..self.circuits.len() {
                     let slot = self.circuits.get(seat).and_then(Option::as_ref).map(|g| g.slot);
@@ -49,19 +60,25 @@ impl<H: Host> Panel<H> {
                 }
             }
             News::Unknown => {
-                self.drop_evicted();
+                self.check_index();
                 (0..self.circuits.len()).for_each(|seat| self.refresh(seat));
             }
         }
     }
 
-    /// A change whose maker died before telling is found here, late but surely.
+    /// A change whose maker died before telling is found here, late but surely. The turn after
+    /// the last circuit is the index's.
     fn refresh_one(&mut self) {
-        if self.circuits.is_empty() {
+        let count = self.circuits.len();
+        if count == 0 {
             return;
         }
-        self.next_refresh = (self.next_refresh + 1) % self.circuits.len();
-        self.refresh(self.next_refresh);
+        self.next_refresh = (self.next_refresh + 1) % (count + 1);
+        if self.next_refresh == count {
+            self.check_index();
+        } else {
+            self.refresh(self.next_refresh);
+        }
     }
 
     pub(super) fn refresh(&mut self, seat: usize) {
@@ -80,15 +97,28 @@ impl<H: Host> Panel<H> {
         }
     }
 
-    fn drop_evicted(&mut self) {
-        let index = self.load_index();
-        let slots = index.by_name();
+    /// Puts back the names that the index has lost, and drops the circuits whose slots it has given
+    /// to others.
+    fn check_index(&mut self) {
+        let checked = self.store.change(&self.key("index"), |found: Option<&Index>| {
+            let mended = self.mended(found.unwrap_or(&Index::default()));
+            (mended.is_some(), mended)
+        });
+        let Ok((is_mended, Some(index))) = checked else {
+            return;
+        };
+        if is_mended {
+            self.untold.push(Change::Index);
+        }
+        let has_slot = |guarded: &Guarded| {
+            index.tenant_of(guarded.slot).is_some_and(|tenant| *tenant.name == *guarded.name)
+        };
         let evicted: Vec<usize> = self
             .circuits
             .iter()
             .enumerate()
             .filter_map(|(seat, guarded)| Some((seat, guarded.as_ref()?)))
-            .filter(|(_, guarded)| slots.get(&*guarded.name) != Some(&guarded.slot))
+            .filter(|(_, guarded)| !has_slot(guarded))
             .map(|(seat, _)| seat)
             .collect();
         evicted.into_iter().for_each(|seat| self.forget(seat));
@@ -144,8 +174,9 @@ impl<H: Host> Panel<H> {
             return;
         }
         let untold = &self.untold;
+        let now = self.clock.latest();
         let told = self.store.change(&self.pulse_key, |found: Option<&Pulse>| {
-            ((), Some(found.unwrap_or(&Pulse::EMPTY).with(untold)))
+            ((), Some(found.unwrap_or(&Pulse::begun(now)).with(untold)))
         });
         // What could not be told is tried again at the next sync.
         if told.is_ok() {

@@ -46,6 +46,51 @@ fn foreign_and_empty_bytes_under_our_keys_are_no_data() {
     }
 }
 
+/// The names in the status, without a request that would make anything again.
+fn listed(host: &Host) -> Vec<String> {
+    let status = host.send(get("/cb").without_cluster()).json();
+    let circuits = status["circuit_breakers"].as_array().unwrap();
+    circuits.iter().map(|circuit| circuit["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// It once came back only when another circuit came or went.
+#[test]
+fn an_index_that_is_overwritten_names_its_circuits_again() {
+    for lost in ["/index", "/pulse", "fusebox/"] {
+        let host = Host::with(config().trips_after(1).status_at("/cb")).workers(2);
+        host.worker(1).send(get("/").to("a")).answered(200);
+        host.send(get("/").to("b")).answered(200);
+        host.advance(millis(20));
+        host.damage_shared(lost, |value| *value = b"not yours".to_vec());
+        host.advance(millis(50));
+        assert_eq!(listed(&host), ["a", "b"], "{lost}");
+        let bad = host.counter("circuit_breaker.bad_records");
+        host.advance(millis(50));
+        assert_eq!(
+            host.counter("circuit_breaker.bad_records"),
+            bad,
+            "{lost}: it is mended for good"
+        );
+    }
+}
+
+#[test]
+fn an_open_circuit_is_still_open_when_the_index_is_lost_and_a_newcomer_finds_it_so() {
+    let host = Host::with(config().trips_after(1)).workers(2);
+    host.worker(1).send(get("/").to("a")).answered(200);
+    host.send(get("/").to("b")).answered(503);
+    host.advance(millis(20));
+    host.damage_shared("/index", |value| value.clear());
+    host.send(get("/").to("c")).answered(503);
+    host.advance(millis(50));
+    for (circuit, state) in [("a", "closed"), ("b", "open"), ("c", "open")] {
+        assert_state(&host, circuit, state);
+    }
+    assert_rejected!(host.worker(1).send(get("/").to("b")));
+    assert_rejected!(host.worker(1).send(get("/").to("c")));
+    assert_admitted!(host.worker(1).send(get("/").to("a")));
+}
+
 #[test]
 fn damaged_records_never_trap() {
     for at in 0..80 {

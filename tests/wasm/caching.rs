@@ -436,3 +436,20 @@ fn what_an_address_was_made_of_is_part_of_the_question() {
         }
     }
 }
+
+#[test]
+fn failures_that_the_cache_hides_open_the_circuit_and_then_the_upstream_is_left_alone() {
+    let host = Host::with(
+        config().trips_after(5).fallback(json!([{ "cache": {}, "on": ["failed", "rejected"] }])),
+    );
+    host.request().ends_as(page("hello"));
+    for _ in 0..5 {
+        assert_eq!(assert_admitted!(host.request()).answered(503).text(), "hello");
+    }
+    assert_state(&host, "up", "open");
+    for _ in 0..100 {
+        let reply = assert_fell_back!(host.request(), "cache");
+        assert!(!reply.is_admitted());
+    }
+    assert_state(&host, "up", "open");
+}

@@ -118,3 +118,42 @@ fn a_circuit_that_a_draining_configuration_closes_is_the_new_ones_to_judge() {
     host.traffic(1, 503);
     assert_state(&host, "up", "open");
 }
+
+#[test]
+fn an_open_circuit_survives_rules_and_windows_that_are_others() {
+    let host = Host::with(config().trips_at_failures(1, secs(10)).opens_for(secs(30)));
+    host.traffic(1, 503);
+    for rules in [
+        config().trips_at_ratio(0.5, 20, secs(60)),
+        config().trips_when_slow(0.5, 20, secs(120)).slow_after(secs(1)),
+        config().trips_after(7).probes(3).successes(2),
+    ] {
+        host.reconfigure(rules).unwrap();
+        assert_rejected!(host.request());
+        host.drop_old();
+        assert_rejected!(host.request(), retry_after = 30);
+    }
+    assert_eq!(host.counter("circuit_breaker.bad_records"), 0);
+    host.advance(secs(30));
+    for _ in 0..2 {
+        assert_admitted!(host.request()).answered(200);
+    }
+    assert_state(&host, "up", "closed");
+    host.traffic(6, 503);
+    assert_state(&host, "up", "closed");
+    host.traffic(1, 503);
+    assert_state(&host, "up", "open");
+}
+
+#[test]
+fn a_wait_of_nothing_is_refused_and_the_shortest_there_is_goes_round_for_ever() {
+    Host::try_with(config().opens_for(secs(0))).unwrap_err();
+    let host = Host::with(config().trips_after(1).opens_for(millis(1)).multiplier(1.0));
+    for _ in 0..200 {
+        assert_admitted!(host.request()).answered(503);
+        assert_rejected!(host.request(), retry_after = 1);
+        host.advance(millis(1));
+    }
+    assert_admitted!(host.request()).answered(200);
+    assert_state(&host, "up", "closed");
+}

@@ -305,3 +305,13 @@ fn outcomes_that_come_too_late_do_not_push_out_the_failures_that_tripped() {
         failures.as_array().unwrap().iter().map(|it| it["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [500, 500, 500]);
 }
+
+#[test]
+fn a_circuit_that_is_forced_open_stays_so_when_the_wait_of_its_trip_is_over() {
+    let host = host();
+    host.traffic(3, 503);
+    order(&host, "PUT", "/up/override?state=open&for=10m&reason=a%20leak");
+    host.advance(mins(1));
+    assert_rejected!(host.request(), state = "open", retry_after = 540);
+    assert_eq!(host.counter("circuit_breaker.up.half_opened"), 0);
+}

@@ -24,6 +24,8 @@
 //! | `test_listener_called_on_failure` | `telling::a_failure_is_counted_and_logged_at_debug` |
 //! | `test_listener_called_on_success` | `telling::successes_are_counted_at_the_next_sync` |
 //! | `test_get_circuit_status` | `status::says_what_there_is_to_say_of_a_circuit` |
+//!
+//! `tests/bug_classes.md` has the mistakes of other circuit breakers, and where each is tested.
 
 // A harness is a library: it offers what the next test needs, and failing loudly is its job.
 #![allow(dead_code, unused_macros, unreachable_pub, missing_debug_implementations)]

@@ -143,3 +143,46 @@ fn the_first_failure_of_several_probes_reopens() {
     probes[2].answered(200);
     assert_state(&host, "up", "open");
 }
+
+#[test]
+fn a_probe_whose_answer_is_to_be_ignored_gives_its_slot_back() {
+    let host = half_open();
+    for _ in 0..10 {
+        assert_admitted!(host.request()).answered(429);
+        assert_state(&host, "up", "half-open");
+    }
+    assert_admitted!(host.worker(1).request()).answered(200);
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn a_look_at_the_status_is_no_probe() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)).status_at("/cb")).workers(2);
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let looks = |state: &str| {
+        for path in ["/cb", "/cb/up"] {
+            assert_eq!(host.worker(1).send(get(path).without_cluster()).status(), 200);
+        }
+        assert_state(&host, "up", state);
+    };
+    looks("open");
+    let probe = assert_admitted!(host.request());
+    looks("half-open");
+    assert_rejected!(host.worker(1).request(), state = "half-open");
+    assert_eq!(host.counter("circuit_breaker.up.probes"), 1);
+    probe.answered(200);
+    looks("closed");
+}
+
+#[test]
+fn one_request_a_minute_closes_a_circuit_that_wants_three_successes() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)).successes(3));
+    host.traffic(1, 503);
+    for state in ["half-open", "half-open", "closed"] {
+        host.advance_without_ticks(mins(1));
+        host.tick();
+        assert_admitted!(host.request()).answered(200);
+        assert_state(&host, "up", state);
+    }
+}

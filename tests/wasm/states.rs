@@ -120,3 +120,37 @@ fn circuits_are_independent() {
     assert_rejected!(host.send(get("/").to("bad")), circuit = "bad");
     assert_admitted!(host.send(get("/").to("good")));
 }
+
+#[test]
+fn neither_rejections_nor_late_failures_push_the_end_of_a_wait_back() {
+    let host = host();
+    let late: Vec<_> = (0..10).map(|_| host.request()).collect();
+    host.traffic(5, 503);
+    for call in late {
+        host.advance(secs(2));
+        call.answered(503);
+        assert_rejected!(host.request());
+    }
+    assert_rejected!(host.request(), retry_after = 10);
+    host.advance(secs(10));
+    assert_admitted!(host.request());
+}
+
+#[test]
+fn a_circuit_that_recovered_trips_again_and_again_as_it_did_at_first() {
+    let host = host();
+    for _ in 0..5 {
+        host.traffic(4, 503);
+        assert_admitted!(host.request()).answered(503);
+        assert_rejected!(host.request(), retry_after = 30);
+        host.advance(secs(30));
+        assert_admitted!(host.request()).answered(200);
+        // Well for long enough for the waits to start over.
+        for _ in 0..20 {
+            host.advance_without_ticks(mins(1));
+            host.tick();
+            host.traffic(1, 200);
+        }
+    }
+    assert_eq!(host.counter("circuit_breaker.up.opened"), 5);
+}

@@ -90,3 +90,33 @@ fn resets_one_after_the_other_are_a_run() {
     }
     assert_state(&host, "up", "open");
 }
+
+#[test]
+fn one_failure_is_not_all_of_one_request() {
+    let host = Host::with(config().trips_at_ratio(0.5, 20, secs(10)).opens_for(secs(1)));
+    for _ in 0..3 {
+        host.traffic(19, 503);
+        assert_state(&host, "up", "closed");
+        host.traffic(1, 503);
+        assert_state(&host, "up", "open");
+        // Nor is it after a recovery, of which the probe is all that is known.
+        host.advance_without_ticks(mins(5));
+        host.tick();
+        assert_admitted!(host.request()).answered(200);
+        assert_state(&host, "up", "closed");
+    }
+}
+
+#[test]
+fn one_failure_an_hour_never_trips_where_others_succeed() {
+    let host = Host::with(config().trips_after(5));
+    for _ in 0..20 {
+        for status in [503, 200] {
+            host.traffic(1, status);
+            host.advance_without_ticks(mins(30));
+            host.tick();
+        }
+    }
+    assert_state(&host, "up", "closed");
+    assert_eq!(host.counter("circuit_breaker.up.failures"), 20);
+}

@@ -1,5 +1,7 @@
 //! Clocks: only the monotonic one decides.
 
+use std::collections::BTreeSet;
+
 use crate::harness::prelude::*;
 
 #[test]
@@ -33,4 +35,18 @@ fn jitter_shortens_the_wait_by_its_share_at_most_and_the_promise_holds() {
     assert_rejected!(host.request());
     host.advance(secs(1));
     assert_admitted!(host.request());
+}
+
+/// The jitter was once the same wherever a circuit of that name opened for the first time.
+#[test]
+fn proxies_that_one_outage_opens_do_not_probe_together() {
+    let waits: BTreeSet<_> = (0..8)
+        .map(|proxy| {
+            let policy = config().trips_after(1).opens_for(mins(5)).jitter(0.5);
+            let host = Host::setup().monotonic(proxy * 1_000_000_007).boot(policy).unwrap();
+            host.traffic(1, 503);
+            host.request().header("retry-after")
+        })
+        .collect();
+    assert!(waits.len() >= 7, "{waits:?}");
 }

@@ -1,5 +1,8 @@
 //! Several workers, one circuit.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use crate::harness::prelude::*;
 
 fn host() -> Host {
@@ -140,4 +143,67 @@ fn two_namespaces_do_not_share_circuits() {
     host.traffic(1, 503);
     assert_rejected!(host.request());
     assert_admitted!(host.through(other).request());
+}
+
+#[test]
+fn ten_workers_that_find_the_wait_over_at_once_send_the_probes_between_them_and_no_more() {
+    for probes in 1..=3 {
+        let host =
+            Host::with(config().trips_after(1).opens_for(secs(1)).probes(probes)).workers(10);
+        (1..10).for_each(|worker| {
+            host.worker(worker).request().answered(200);
+        });
+        host.traffic(1, 503);
+        host.advance(secs(1));
+        let admitted = Rc::new(Cell::new(0));
+        let others = Rc::clone(&admitted);
+        // The first has read that the wait is over; before it writes so, all the others do.
+        let race = host.in_the_gap("circuit/", move |host| {
+            let passed = (1..10).filter(|worker| host.worker(*worker).request().is_admitted());
+            others.set(passed.count());
+        });
+        let first = usize::from(host.request().is_admitted());
+        assert_eq!(race.count(), 1);
+        assert_eq!(admitted.get() + first, probes as usize);
+        assert_eq!(host.counter("circuit_breaker.up.probes"), u64::from(probes));
+        assert_eq!(host.counter("circuit_breaker.up.half_opened"), 1);
+    }
+}
+
+#[test]
+fn a_call_that_hangs_holds_nobody_up() {
+    let host = Host::with(config().trips_after(5)).workers(2);
+    host.worker(1).request().answered(200);
+    let _hangs = assert_admitted!(host.request());
+    let calls = host.hostcalls_during(|host| {
+        for worker in [0, 1] {
+            assert_admitted!(host.worker(worker).request()).answered(200);
+        }
+    });
+    assert_eq!(calls.of("proxy_get_shared_data") + calls.of("proxy_set_shared_data"), 0);
+    host.traffic(5, 503);
+    assert_state(&host, "up", "open");
+}
+
+/// Versions of the SDK have leaked what hostcalls handed over.
+#[test]
+fn requests_of_every_kind_leave_nothing_in_memory() {
+    let host = Host::with(config().trips_after(50).opens_for(secs(1)).multiplier(1.0));
+    let round = || {
+        for _ in 0..50 {
+            host.request().client_leaves();
+            host.traffic(1, 200);
+            host.send(grpc("/package.Service/Method")).ends_as(endings::grpc_ok());
+        }
+        host.traffic(50, 503);
+        for _ in 0..50 {
+            assert_rejected!(host.request());
+        }
+        host.advance(secs(1));
+        assert_admitted!(host.request()).answered(200);
+    };
+    (0..3).for_each(|_| round());
+    let before = host.worker(0).memory_size();
+    (0..10).for_each(|_| round());
+    assert_eq!(host.worker(0).memory_size(), before);
 }
