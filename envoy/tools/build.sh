@@ -47,7 +47,7 @@ else
 fi
 
 # At opt-level "z" next to nothing is inlined, at "s" more than pays here: this is between the two.
-inlining=-Cllvm-args=-inline-threshold=30
+inlining=-Cllvm-args=-inline-threshold=40
 
 # Panic messages name source files: without this the module would carry the paths of the machine that built it.
 flags=(
