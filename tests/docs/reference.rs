@@ -100,26 +100,36 @@ fn the_metrics_are_those_of_the_code_in_its_order() {
     assert!(reference().contains(&format!("|---|---|\n{proxy}\n")), "expected:\n{proxy}");
 }
 
-/// That there is a row for each.
-fn assert_rows(named: &[String]) {
+/// What stands below a heading, to the next of its rank.
+fn section(title: &str) -> String {
     let text = reference();
+    let (_, rest) = text.split_once(&format!("\n## {title}\n")).unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// That there is a row for each in the section.
+fn assert_rows(title: &str, named: &[String]) {
+    let text = section(title);
     for name in named {
-        assert!(text.contains(&format!("\n| `{name}` | ")), "no row for {name}");
+        assert!(text.contains(&format!("\n| `{name}` | ")), "{title}: no row for {name}");
     }
 }
 
 #[test]
 fn it_has_each_header_that_fusebox_sets() {
-    assert_rows(&source::strings(|text| {
-        matches!(
-            text,
-            "x-circuit-breaker"
-                | "x-circuit-breaker-fallback"
-                | "cache-status"
-                | "age"
-                | "retry-after"
-        ) || text.starts_with("x-circuit-breaker") && text.is_ascii() && !text.contains(' ')
-    }));
+    assert_rows(
+        "What a client sees",
+        &source::strings(|text| {
+            matches!(
+                text,
+                "x-circuit-breaker"
+                    | "x-circuit-breaker-fallback"
+                    | "cache-status"
+                    | "age"
+                    | "retry-after"
+            ) || text.starts_with("x-circuit-breaker") && text.is_ascii() && !text.contains(' ')
+        }),
+    );
 }
 
 #[test]
@@ -131,7 +141,7 @@ fn it_has_each_value_of_the_response_code_details() {
     // The filter state that a route matches, which the text names.
     let (states, details): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|text| text == "circuit_breaker_route");
-    assert_rows(&details);
+    assert_rows("Access log", &details);
     assert!(reference().contains(&format!("`wasm.{}`", states[0])));
 }
 
@@ -141,15 +151,15 @@ fn it_has_each_value_of_the_filter_state() {
     let calls = code.split("set_filter_state(\"").skip(1);
     let values: Vec<_> = calls.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
     assert!(values.len() >= 6);
-    assert_rows(&values);
+    assert_rows("Access log", &values);
 }
 
 #[test]
 fn it_has_each_field_of_the_status() {
     for name in ["Entry", "Details"] {
-        assert_rows(&source::fields_of(name));
+        assert_rows("Status", &source::fields_of(name));
     }
-    let text = reference();
+    let text = section("Status");
     for name in ["All", "One", "Override", "Probe", "Transition", "Failure"] {
         for field in source::fields_of(name) {
             assert!(text.contains(&format!("`{field}`")), "{name}.{field}");
