@@ -53,7 +53,7 @@ pub enum ProxyMetric {
     WebhookFailed,
 }
 
-/// A row of the table in the README.
+/// A row of the table in docs/reference.md.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub name: &'static str,

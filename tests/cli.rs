@@ -4,5 +4,6 @@
 mod cli {
     mod check;
     pub(crate) mod command;
+    mod documented;
     mod replay;
 }

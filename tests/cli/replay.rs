@@ -114,7 +114,7 @@ fn a_known_outage_has_the_known_answer() {
 
 #[test]
 fn people_read_the_same_as_it_is_documented() {
-    let documented = include_str!("../../docs/replay.md").split("```text\n").nth(1).unwrap();
+    let documented = include_str!("../../docs/replay.md").split("```text report\n").nth(1).unwrap();
     let documented = documented.split("```").next().unwrap().replace("access.log: ", "-: ");
     let Done { code, out, err } = replay("text", CONFIG, &log(outage()), &[]);
     assert_eq!((code, err.as_str(), out.as_str()), (0, "", documented.as_str()));

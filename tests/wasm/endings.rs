@@ -1,4 +1,4 @@
-//! The table of endings: what each is counted as. The same table stands in the README, and is
+//! The table of endings: what each is counted as. The same table stands in docs/reference.md, and is
 //! proven in a real Envoy by the end-to-end tests.
 
 use serde::Deserialize;
