@@ -189,6 +189,9 @@ mod tests {
             (":authority", "example.com:80"),
             (":path", "/a"),
             (":path", "/a?B"),
+            ("front-end-https", "on"),
+            ("x-forwarded-proto", "http"),
+            ("x-url-scheme", "http"),
         ] {
             let other = key_of(&rules, &set(name, value)).unwrap();
             assert_ne!(other.bytes, key.bytes, "{name}: {value}");
@@ -266,6 +269,8 @@ mod tests {
             assert!(!keys[at + 1..].contains(one), "{at}");
         }
         assert_eq!(key_of(&rules, &request(&[("x-b", " 1 ")])).unwrap().bytes, keys[2]);
+        let other = CacheRules { vary_on: names(&["x-b"]), ..rules };
+        assert_eq!(key_of(&other, &request(&[("x-forwarded-host", "1")])), None);
     }
 
     #[test]
@@ -295,6 +300,7 @@ mod tests {
         assert_ne!(key([0; 32]), key([1; 32]));
         let without = CacheRules { request_body: false, ..rules };
         assert_eq!(Draft::new(&without, "up", &set(":method", "POST"), false), None);
+        assert!(!Draft::new(&without, "up", &request(&[]), false).unwrap().wants_body());
     }
 
     #[test]
@@ -307,6 +313,9 @@ mod tests {
             key(CacheRules { per_authorization: true, ..rules() }),
             key(CacheRules { vary_on: names(&["a"]), ..rules() }),
             key(CacheRules { vary_on: names(&["b"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["a"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["a", "b"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["ab"]), ..rules() }),
         ];
         for (at, one) in keys.iter().enumerate() {
             assert!(!keys[at + 1..].contains(one), "{at}");
