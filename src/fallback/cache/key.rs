@@ -214,6 +214,13 @@ mod tests {
         ] {
             assert_eq!(key_of(&rules(), &set(name, value)).unwrap(), key, "{name}: {value}");
         }
+        let http = |authority| {
+            let mut request = without(&set(":scheme", "http"), ":authority");
+            request.push(":authority", authority);
+            key_of(&rules(), &request).unwrap()
+        };
+        assert_eq!(http("example.com:80"), http("example.com"));
+        assert_ne!(http("example.com:443"), http("example.com"));
     }
 
     #[test]
