@@ -416,7 +416,7 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     //! What the tests of this room start from.
     use super::*;
 
@@ -428,7 +428,7 @@ mod tests {
 
     /// Five failures in a row, or half of at least 20 requests in 10 s; open for 30 s, doubling up
     /// to 5 minutes; one probe on a lease of 30 s.
-    pub(super) fn policy() -> Policy {
+    pub(crate) fn policy() -> Policy {
         let window = WindowSpan::new(Span::from_secs(10)).unwrap();
         Policy {
             id: PolicyId(0),
@@ -488,7 +488,7 @@ mod tests {
     pub(super) const FAILURE: Outcome = Outcome::Failure { reset: false };
 
     /// Open since 1 s, until 31 s.
-    pub(super) fn open(policy: &Policy) -> Record {
+    pub(crate) fn open(policy: &Policy) -> Record {
         let record =
             (0..5).fold(closed(policy), |record, _| call(policy, record, at(1_000), FAILURE));
         assert_eq!(record.state(), State::Open);
@@ -499,5 +499,35 @@ mod tests {
     pub(super) fn probing(policy: &Policy) -> (Record, Permit) {
         let decision = admit(policy, &open(policy), at(31_000), GET);
         (decision.next.unwrap(), permit(decision.answer.0))
+    }
+
+    #[test]
+    fn a_reader_is_told_half_open_from_the_moment_the_wait_is_over() {
+        let record = open(&policy());
+        assert_eq!(record.state_at(at(30_999)), State::Open);
+        assert_eq!(record.state_at(at(31_000)), State::HalfOpen);
+        assert_eq!(record.state(), State::Open);
+    }
+
+    #[test]
+    fn a_newer_configuration_signs_the_record_and_no_other_does() {
+        let newer = Policy { id: PolicyId(1), ..policy() };
+        let record = Record::new(OWNER, at(5), &policy());
+        let adopted = record.adopted(at(6), &newer);
+        assert_eq!((adopted.config_epoch, adopted.policy), (at(6), PolicyId(1)));
+        for epoch in [at(4), at(5)] {
+            assert_eq!(record.adopted(epoch, &newer), record);
+        }
+    }
+
+    #[test]
+    fn only_an_older_configuration_with_another_policy_is_at_odds_with_the_record() {
+        let record = Record::new(OWNER, at(5), &policy());
+        let (same, other) = (PolicyId(0), PolicyId(1));
+        assert!(record.is_at_odds_with(at(4), other));
+        assert!(!record.is_at_odds_with(at(4), same));
+        for epoch in [at(5), at(6)] {
+            assert!(!record.is_at_odds_with(epoch, other));
+        }
     }
 }

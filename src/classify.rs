@@ -396,6 +396,32 @@ mod tests {
     }
 
     #[test]
+    fn a_grpc_call_that_http_answered_is_judged_by_its_http_status() {
+        let grpc = Grpc::Status(None);
+        for (status, expected) in [(404, Outcome::Success), (429, Outcome::Ignored)] {
+            let ending = Ending {
+                status: Some(status),
+                grpc,
+                is_sent: true,
+                is_complete: true,
+                details: VIA_UPSTREAM,
+                ..Ending::default()
+            };
+            assert_eq!(rules().classify(&ending).outcome, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn good_headers_are_the_upstreams_own_and_no_failure() {
+        assert!(rules().are_good_headers(200, VIA_UPSTREAM));
+        assert!(rules().are_good_headers(404, VIA_UPSTREAM));
+        for status in [500, 429, 999] {
+            assert!(!rules().are_good_headers(status, VIA_UPSTREAM), "{status}");
+        }
+        assert!(!rules().are_good_headers(200, "direct_response"));
+    }
+
+    #[test]
     fn a_rejection_further_upstream_does_not_cascade() {
         let ending = Ending {
             status: Some(503),

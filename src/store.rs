@@ -184,6 +184,7 @@ pub(crate) mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::breaker::tests::{open, policy};
 
     type Race = Box<dyn FnMut(&Memory)>;
     /// The bytes of each key with their cas.
@@ -280,6 +281,18 @@ pub(crate) mod tests {
         store.change("k", |count: Option<&Count>| {
             ((), Some(Count(count.map_or(1, |count| count.0 + 1))))
         })
+    }
+
+    #[test]
+    fn a_record_is_found_as_it_was_stored() {
+        let store = Store::new(Memory::default());
+        let record = open(&policy());
+        let stored = store.update("k", |found| {
+            assert_eq!(found, None);
+            Decision::write((), record)
+        });
+        assert_eq!(stored.unwrap().1, Some(record));
+        assert_eq!(store.load("k"), Ok(Some(record)));
     }
 
     #[test]

@@ -140,6 +140,25 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_may_not_probe_waits_for_one_that_may_without_a_write() {
+        let policy = policy();
+        let (mut probing, _) = probing(&policy);
+        if let Phase::HalfOpen { probes, .. } = &mut probing.phase {
+            *probes = [None; MAX_PROBES];
+        }
+        for record in [open(&policy), probing] {
+            let post = Request { may_probe: false, ..GET };
+            let decision = admit(&policy, &record, at(31_000), post);
+            assert_eq!((decision.next, decision.transition), (None, None));
+            let expected =
+                Rejection { reason: RejectReason::NoProbe, retry_after: Span::from_secs(1) };
+            assert_eq!(decision.answer.0, Verdict::Reject(expected));
+            let get = admit(&policy, &record, at(31_000), GET);
+            assert!(permit(get.answer.0).probe.is_some());
+        }
+    }
+
+    #[test]
     fn never_more_probes_than_the_policy_allows() {
         let mut policy = policy();
         policy.half_open.probes = NonZeroU8::new(16).unwrap();

@@ -134,6 +134,18 @@ mod tests {
         assert_ne!(wait(1, 1), wait(2, 1));
         assert_ne!(wait(1, 1), wait(1, 2));
         assert_eq!(wait(1, 1), wait(1, 1));
+        // Whichever bits of the owner are set.
+        for owner in [0, u64::MAX] {
+            assert_ne!(wait(owner, 1), wait(owner, 2));
+        }
+    }
+
+    #[test]
+    fn bits_are_spread_as_splitmix64_does() {
+        // The first two numbers that it gives from the seed 1234567.
+        assert_eq!(spread(1_234_567), 6_457_827_717_110_365_317);
+        let next = 1_234_567_u64.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        assert_eq!(spread(next), 3_203_168_211_198_807_973);
     }
 
     #[test]

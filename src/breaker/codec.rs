@@ -282,7 +282,7 @@ mod tests {
     use super::*;
     use crate::breaker::tests::*;
     use crate::breaker::{
-        CountRule, Evidence, Forced, Outcome, Permit, Policy, Ratio, RatioRule, Request,
+        CountRule, Evidence, Forced, Outcome, Pace, Permit, Policy, Ratio, RatioRule, Request,
         WindowSpan, admit, force, headers_arrived, lapse, request_sent, settle, slow,
     };
     use crate::time::Timestamp;
@@ -330,6 +330,41 @@ mod tests {
             forced(Forced::Closed),
         ] {
             assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+    }
+
+    #[test]
+    fn every_reason_to_trip_survives_the_bytes() {
+        let record = open(&policy());
+        let Phase::Open { until, trips } = record.phase else { panic!("{record:?}") };
+        let window = Span::from_secs(10);
+        for reason in [
+            TripReason::ConsecutiveFailures { failures: 1 },
+            TripReason::FailureRatio { failures: 1, requests: 2, window },
+            TripReason::Failures { failures: 1, window },
+            TripReason::SlowRatio { slow: 1, requests: 2, window },
+            TripReason::ProbeFailed,
+            TripReason::ProbeTimedOut,
+            TripReason::ProbeSlow,
+            TripReason::Forced,
+        ] {
+            let phase = Phase::Open { until, trips: Trips { reason, ..trips } };
+            let record = Record { phase, ..record };
+            assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_workers_successes_survive_the_bytes_whichever_windows_there_are() {
+        let mut all = Windows::of(&policy().trip);
+        all.add(at(2_500), Tally::success(Pace::Fast));
+        let some = Windows { failures: None, ..all };
+        for windows in [all, some] {
+            let mut to = Writer::with_capacity(0);
+            windows.write_successes(&mut to);
+            let bytes = to.into_bytes();
+            assert_eq!(bytes.len(), Windows::SUCCESSES_BYTES);
+            assert_eq!(Windows::read_successes(&mut Reader::new(&bytes)), Some(windows));
         }
     }
 

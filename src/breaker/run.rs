@@ -59,8 +59,7 @@ impl Run {
     /// What is left of the run after a success at `success`.
     #[must_use]
     pub fn after(self, success: Option<Timestamp>) -> Self {
-        let Some(success) = success.filter(|success| self.count > 0 && *success >= self.since)
-        else {
+        let Some(success) = success.filter(|success| *success >= self.since) else {
             return self;
         };
         let known = self.recent.iter().take(self.count as usize);
@@ -94,6 +93,9 @@ mod tests {
     fn a_success_before_the_run_changes_nothing() {
         assert_eq!(run(&[10, 20]).after(Some(at(9))), run(&[10, 20]));
         assert_eq!(run(&[10, 20]).after(None), run(&[10, 20]));
+        let long: Vec<_> = (10..50).collect();
+        assert_eq!(run(&long).after(Some(at(9))), run(&long));
+        assert_eq!(Run::NONE.after(Some(at(9))), Run::NONE);
     }
 
     #[test]

@@ -269,6 +269,14 @@ mod tests {
     }
 
     #[test]
+    fn a_fast_success_of_a_closed_circuit_is_not_written() {
+        let record = failures(4);
+        let permit = Permit { generation: 0, started: at(2_000), probe: None };
+        let settled = settle_alone(&record, &permit, Outcome::Success);
+        assert_eq!(settled, Decision::unchanged(Settled::Counted));
+    }
+
+    #[test]
     fn an_ignored_outcome_neither_ends_nor_extends_a_run() {
         let record = failures(4);
         let permit = Permit { generation: 0, started: at(2_000), probe: None };
@@ -311,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_fails_is_the_last_failure_and_the_last_opening() {
+        let (record, permit) = probing(&policy());
+        let reopened = settle_alone(&record, &permit, FAILURE).next.unwrap();
+        assert_eq!(reopened.last_failure, Some(at(31_500)));
+        let Phase::Open { trips, .. } = reopened.phase else { panic!("{reopened:?}") };
+        assert_eq!((trips.at, trips.in_a_row), (at(31_500), 2));
+    }
+
+    #[test]
     fn an_ignored_probe_gives_its_slot_back_without_a_verdict() {
         let (record, probe) = probing(&policy());
         let decision = settle_alone(&record, &probe, Outcome::Ignored);
@@ -339,6 +356,16 @@ mod tests {
         assert_eq!(once.state(), State::HalfOpen);
         let twice = settle(&policy, &once, now, &permit, &success, &Evidence::ALONE);
         assert_eq!(twice, Decision::unchanged(Settled::Stale));
+    }
+
+    #[test]
+    fn as_many_probes_as_asked_for_have_to_succeed() {
+        let mut policy = policy();
+        policy.half_open.successes = NonZeroU32::new(3).unwrap();
+        let succeed = |record| call(&policy, record, at(31_000), Outcome::Success);
+        let two = succeed(succeed(open(&policy)));
+        assert_eq!(two.state(), State::HalfOpen);
+        assert_eq!(succeed(two).state(), State::Closed);
     }
 
     #[test]

@@ -216,6 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn so_many_failures_trip_whatever_succeeds_in_between() {
+        let rule = CountRule { count: NonZeroU32::new(5).unwrap(), window: ten_seconds() };
+        let rules = TripRules { failures: Some(rule), ..OFF };
+        assert_eq!(rules.check(&counts(0, 4)), None);
+        let reason = TripReason::Failures { failures: 5, window: Span::from_secs(10) };
+        assert_eq!(rules.check(&counts(1_000, 5)), Some(reason));
+        assert!(rules.might_trip(&counts(1_000, 5)) && !rules.might_trip(&counts(0, 4)));
+    }
+
+    #[test]
+    fn the_run_is_shown_where_no_rule_has_a_window() {
+        let longest = Tally { successes: 7, failures: 3, ..Tally::NONE };
+        assert_eq!(OFF.shown(2, longest), Tally { failures: 2, ..Tally::NONE });
+        assert_eq!(ratio(0.5, 20).shown(2, longest), longest);
+    }
+
+    #[test]
     fn no_rule_never_trips() {
         assert_eq!(OFF.check(&Counts { run: u32::MAX, ..counts(0, u32::MAX) }), None);
     }

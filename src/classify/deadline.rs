@@ -274,9 +274,37 @@ mod tests {
     #[test]
     fn where_the_timeout_in_force_is_not_told_the_clock_tells() {
         let mut deadlines = knowing(None);
-        assert_blamed(&mut deadlines, after(1_300, None, None), false);
-        assert_blamed(&mut deadlines, after(300, None, None), true);
-        assert_blamed(&mut deadlines, after(1_010, set(999), None), true);
+        assert_blamed(&mut deadlines, after(1_250, None, None), false);
+        assert_blamed(&mut deadlines, after(1_249, None, None), true);
+        assert_blamed(&mut deadlines, after(1_249, set(999), None), false);
+        assert_blamed(&mut deadlines, after(1_248, set(999), None), true);
+        let attempt =
+            |millis, client| TimedOut { timer: Timer::Attempt, ..after(millis, client, None) };
+        assert_blamed(&mut deadlines, attempt(1_250, None), false);
+        assert_blamed(&mut deadlines, attempt(1_249, None), true);
+        assert_blamed(&mut deadlines, attempt(1_250, set(100)), true);
+    }
+
+    #[test]
+    fn a_timeout_in_force_that_is_as_long_as_the_call_and_the_minimum_is_the_routes() {
+        let second = Some(Span::from_secs(1));
+        assert_blamed(&mut knowing(ROUTE), after(750, None, second), false);
+        assert_blamed(&mut knowing(ROUTE), after(749, None, second), true);
+        let attempt = TimedOut { timer: Timer::Attempt, ..after(750, None, second) };
+        assert_blamed(&mut knowing(ROUTE), attempt, false);
+    }
+
+    #[test]
+    fn no_more_routes_are_remembered_than_fit() {
+        let route = |number| Some(Span::from_millis(100 * number));
+        let mut deadlines = Deadlines::default();
+        for number in 1..=5 {
+            deadlines.learn(&ClientDeadlines::default(), route(number), MINIMUM);
+        }
+        for number in 1..=4 {
+            assert_blamed(&mut deadlines, after(100 * number, None, route(number)), false);
+        }
+        assert_blamed(&mut deadlines, after(500, None, route(5)), true);
     }
 
     #[test]
@@ -318,6 +346,7 @@ mod tests {
         let mut deadlines = Deadlines::default();
         assert!(!deadlines.blame_client(&after(1, set(1), SHORT), Span::ZERO));
         assert!(!deadlines.blame_client(&after(1, None, SHORT), Span::ZERO));
+        assert!(!deadlines.blame_client(&after(1, None, None), Span::ZERO));
     }
 
     #[test]
@@ -329,8 +358,16 @@ mod tests {
         for good in [&b"100m"[..], b"0000000100m", b"+100m", b" 100 m"] {
             assert_eq!(grpc_timeout(good), SHORT, "{good:?}");
         }
-        assert_eq!(grpc_timeout(b"1H"), Some(Span::from_secs(3_600)));
-        assert_eq!(grpc_timeout(b"99999999n"), Some(Span::from_nanos(99_999_999)));
+        for (text, nanos) in [
+            (&b"1H"[..], 3_600_000_000_000),
+            (b"1M", 60_000_000_000),
+            (b"1S", 1_000_000_000),
+            (b"1m", 1_000_000),
+            (b"1u", 1_000),
+            (b"99999999n", 99_999_999),
+        ] {
+            assert_eq!(grpc_timeout(text), Some(Span::from_nanos(nanos)), "{text:?}");
+        }
         for bad in [&b""[..], b"m", b"100", b"-1S", b"S1", b"\xffS"] {
             assert_eq!(grpc_timeout(bad), None, "{bad:?}");
         }

@@ -191,6 +191,9 @@ mod tests {
             (":authority", "example.com:80"),
             (":path", "/a"),
             (":path", "/a?B"),
+            ("front-end-https", "on"),
+            ("x-forwarded-proto", "http"),
+            ("x-url-scheme", "http"),
         ] {
             let other = key_of(&rules, &set(name, value)).unwrap();
             assert_ne!(other.bytes, key.bytes, "{name}: {value}");
@@ -213,6 +216,13 @@ mod tests {
         ] {
             assert_eq!(key_of(&rules(), &set(name, value)).unwrap(), key, "{name}: {value}");
         }
+        let http = |authority| {
+            let mut request = without(&set(":scheme", "http"), ":authority");
+            request.push(":authority", authority);
+            key_of(&rules(), &request).unwrap()
+        };
+        assert_eq!(http("example.com:80"), http("example.com"));
+        assert_ne!(http("example.com:443"), http("example.com"));
     }
 
     #[test]
@@ -268,6 +278,8 @@ mod tests {
             assert!(!keys[at + 1..].contains(one), "{at}");
         }
         assert_eq!(key_of(&rules, &request(&[("x-b", " 1 ")])).unwrap().bytes, keys[2]);
+        let other = CacheRules { vary_on: names(&["x-b"]), ..rules };
+        assert_eq!(key_of(&other, &request(&[("x-forwarded-host", "1")])), None);
     }
 
     #[test]
@@ -297,6 +309,7 @@ mod tests {
         assert_ne!(key([0; 32]), key([1; 32]));
         let without = CacheRules { request_body: false, ..rules };
         assert_eq!(Draft::new(&without, "up", &set(":method", "POST"), false), None);
+        assert!(!Draft::new(&without, "up", &request(&[]), false).unwrap().wants_body());
     }
 
     #[test]
@@ -309,6 +322,9 @@ mod tests {
             key(CacheRules { per_authorization: true, ..rules() }),
             key(CacheRules { vary_on: names(&["a"]), ..rules() }),
             key(CacheRules { vary_on: names(&["b"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["a"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["a", "b"]), ..rules() }),
+            key(CacheRules { credential_headers: names(&["ab"]), ..rules() }),
         ];
         for (at, one) in keys.iter().enumerate() {
             assert!(!keys[at + 1..].contains(one), "{at}");

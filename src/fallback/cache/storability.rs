@@ -215,6 +215,47 @@ mod tests {
     }
 
     #[test]
+    fn another_circuit_breakers_answer_is_not_stored() {
+        let rejected = ("x-circuit-breaker", "open");
+        assert_eq!(stored(&rules(), &request(&[]), "200", &[rejected]), None);
+    }
+
+    #[test]
+    fn what_would_lose_a_header_when_it_is_replayed_is_not_stored() {
+        let is_stored = |response: &HeaderMap| {
+            let request = request(&[]);
+            let exchange = Exchange { request: &request, response, wall: WALL, delay: Span::ZERO };
+            storable(&rules(), &exchange).is_some()
+        };
+        let mut many = headers(&[(":status", "200")]);
+        many.extend((1..MOST_HEADERS).map(|_| ("a", "b")));
+        assert!(is_stored(&many));
+        many.push("a", "b");
+        assert!(!is_stored(&many));
+        let hops = |count| {
+            let hops = vec!["a"; count].join(",");
+            headers(&[(":status", "200"), ("connection", &hops)])
+        };
+        assert!(is_stored(&hops(MOST_HOPS)) && !is_stored(&hops(MOST_HOPS + 1)));
+        let mut no_text = headers(&[(":status", "200")]);
+        no_text.push("a", b"\xff");
+        assert!(!is_stored(&no_text));
+    }
+
+    #[test]
+    fn what_filters_add_for_the_upstream_may_make_a_response_personal_or_another() {
+        let terms = |value| {
+            let given = [(CACHE_CONTROL, value), ("vary", "x-colour")];
+            stored(&rules(), &request(&[]), "200", &given).unwrap()
+        };
+        let holds = |value, added| holds_upstream(&rules(), &terms(value), &request(added));
+        assert!(holds("", &[]) && holds("public", &[]));
+        assert!(!holds("", &[("authorization", "a")]));
+        assert!(holds("public", &[("authorization", "a")]));
+        assert!(!holds("public", &[("x-colour", "red")]));
+    }
+
+    #[test]
     fn a_status_that_must_be_understood_is_not_stored_unless_it_is() {
         let rules = CacheRules { statuses: vec![299], ..rules() };
         let stored = |given| stored(&rules, &request(&[]), "299", given);

@@ -103,5 +103,6 @@ mod tests {
             assert_eq!(vary(&[], lines), None, "{lines:?}");
         }
         assert!(vary(&[], &[&vec!["a"; 32].join(",")]).is_some());
+        assert!(vary(&[], &[&"a".repeat(1_024)]).is_some());
     }
 }
