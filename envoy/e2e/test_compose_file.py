@@ -19,7 +19,7 @@ def test_envoy_accepts_what_the_container_adds_to_the_file():
 
 def test_it_runs_the_envoy_that_the_tests_run():
     makefile = (ENVOY_DIRECTORY.parent / "Makefile").read_text()
-    [version] = re.findall("^ENVOY_VERSION := (.*)$", makefile, re.MULTILINE)
+    [version] = re.findall("^ENVOY_VERSION \\?= (.*)$", makefile, re.MULTILINE)
     assert f":-v{version}}}" in SERVICES["envoy"]["image"]
 
 

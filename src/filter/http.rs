@@ -112,12 +112,15 @@ impl Exchange {
         }
     }
 
-    pub(super) fn take(&self, step: Step) -> Action {
+    pub(super) fn take(&mut self, step: Step) -> Action {
         match step {
             Step::Wait => Action::Pause,
             Step::Answer(reply) if self.host.send(&reply) => Action::Pause,
             // Where the host refuses to send the reply the request must not hang: it passes.
-            Step::Answer(_) | Step::Pass => Action::Continue,
+            Step::Answer(_) | Step::Pass => {
+                self.replayed = None;
+                Action::Continue
+            }
         }
     }
 

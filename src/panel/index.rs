@@ -62,7 +62,8 @@ impl Index {
         // The slot of a tenant that is not known is the last to be given away.
         let free = Some(self.tenants.len()).filter(|slot| *slot < usize::from(most));
         let unknown = || self.tenants.iter().position(|tenant| !tenant.is_known());
-        let slot = u16::try_from(free.or_else(unknown)?).ok()?;
+        let slot = free.or_else(unknown).filter(|slot| *slot < usize::from(most))?;
+        let slot = u16::try_from(slot).ok()?;
         let mut next = self.clone();
         next.put(slot, tenant);
         Some((slot, next))
@@ -177,6 +178,15 @@ mod tests {
         let (slot, next) = next.with(tenant("d"), 3).unwrap();
         assert_eq!(slot, 0);
         assert_eq!(next.with(tenant("e"), 3), None);
+    }
+
+    #[test]
+    fn no_slot_is_given_away_beyond_the_most_there_may_be() {
+        let mut shrunk = Index::default();
+        shrunk.put(0, tenant("a"));
+        shrunk.put(5, tenant("f"));
+        assert_eq!(shrunk.with(tenant("b"), 2).unwrap().0, 1);
+        assert_eq!(shrunk.with(tenant("b"), 1), None);
     }
 
     #[test]

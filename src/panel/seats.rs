@@ -172,17 +172,22 @@ impl<H: Host> Panel<H> {
         self.may_evict_from = now + EVICTION_PAUSE;
         let (slot, former) = self.longest_idle()?;
         let evicted = self.store.change(&self.key("index"), |found: Option<&Index>| {
+            // Another worker may have found a place for it meanwhile.
+            if let Some(slot) = found.and_then(|index| index.slot_of(&tenant.name)) {
+                return ((Some(slot), false), None);
+            }
             let next = found.and_then(|index| index.with_instead(tenant.clone(), slot, &former));
-            (next.is_some(), next)
+            ((next.as_ref().map(|_| slot), next.is_some()), next)
         });
-        if !matches!(evicted, Ok((true, _))) {
-            return None;
+        let (slot, is_changed) = evicted.ok()?.0;
+        if !is_changed {
+            return slot;
         }
         self.untold.push(Change::Index);
         if let Some(Seat::Guarded(seat)) = self.seats.get(former.as_bytes()) {
             self.forget(*seat);
         }
-        Some(slot)
+        slot
     }
 
     fn longest_idle(&self) -> Option<(u16, String)> {

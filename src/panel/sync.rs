@@ -43,7 +43,10 @@ impl<H: Host> Panel<H> {
             }
             // Overwritten, and all else may be; telling begins it again.
             None => {
-                self.untold.push(Change::Index);
+                // Where nobody may write it is missing each time.
+                if !self.untold.contains(&Change::Index) {
+                    self.untold.push(Change::Index);
+                }
                 News::Unknown
             }
         };

