@@ -89,6 +89,16 @@ soak: build wrk $(ENVOY) $(VENV)/.load ## Send millions of requests through circ
 fuzz: build c++ target/tools/bin/cargo-fuzz ## Look for inputs that break it (FUZZ_SECONDS=60 for each target, ARGS=record picks one)
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" fuzz/run.sh $(ARGS)
 
+# The core, and what decides who gets a stored reply.
+CACHE_RULES := credentials directives freshness key serving storability vary
+MUTATED := $(foreach it,breaker classify,src/$(it).rs 'src/$(it)/*.rs') src/store.rs $(CACHE_RULES:%=src/fallback/cache/%.rs)
+# Built in one place, whichever copy is changed: wasmtime is compiled once.
+.PHONY: mutants
+mutants: rust ## Change the core, one thing at a time, and see a unit test fail (ARGS='-f src/store.rs' picks files)
+	@cargo mutants --version >/dev/null 2>&1 || cargo install --locked cargo-mutants@27.1.0
+	CARGO_TARGET_DIR=$(CURDIR)/target cargo mutants --output target \
+		$(if $(filter -f,$(ARGS)),,$(addprefix -f ,$(MUTATED))) $(ARGS)
+
 .PHONY: check
 check: rust ## Check formatting, lints and documentation
 	cargo fmt --all --check

@@ -76,6 +76,7 @@ mod tests {
         let policy = policy();
         let record = forced(&closed(&policy), Forced::Open);
         assert_eq!(record.forced(at(60_999)), Some((State::Open, at(61_000))));
+        assert_eq!(record.forced(at(61_000)), None);
         let early = admit(&policy, &record, at(60_000), GET);
         let expected = Rejection { reason: RejectReason::Open, retry_after: Span::from_secs(1) };
         assert_eq!((early.answer.0, early.next), (Verdict::Reject(expected), None));
