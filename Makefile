@@ -31,6 +31,11 @@ build: rust ## Compile the filter to dist/fusebox.wasm
 counting: rust
 	@envoy/tools/build.sh $(QUIET) counting
 
+# The filter with counters of its lines, for `make coverage`: dist/covered.wasm.
+.PHONY: covered
+covered: rust
+	@envoy/tools/build.sh $(QUIET) covered
+
 # Always built: cargo knows what is stale.
 dist/fusebox.wasm: build
 
@@ -79,6 +84,10 @@ check: rust ## Check formatting, lints and documentation
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
+.PHONY: coverage
+coverage: rust ## Measure which lines of src/ the tests run, in the module too (ARGS=--lines: which they do not)
+	@envoy/tools/coverage.sh $(ARGS)
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf target dist $(VENV)
@@ -119,6 +128,6 @@ $(VENV)/.bench $(VENV)/.e2e $(VENV)/.load $(VENV)/.release: $(VENV)/.%: envoy/%/
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
 
-.PHONY: --once --quick --strict
---once --quick --strict:
+.PHONY: --lines --once --quick --strict
+--lines --once --quick --strict:
 	@:
