@@ -38,6 +38,11 @@ cli: rust ## Compile the command line to dist/fusebox: checks configurations, re
 counting: rust
 	@envoy/tools/build.sh $(QUIET) counting
 
+# The filter with counters of its lines, for `make coverage`: dist/covered.wasm.
+.PHONY: covered
+covered: rust
+	@envoy/tools/build.sh $(QUIET) covered
+
 # Always built: cargo knows what is stale.
 dist/fusebox.wasm: build
 
@@ -112,6 +117,10 @@ check: rust ## Check formatting, lints and documentation
 deny: rust $(DENY) ## Check licences, sources and known faults of all crates with cargo-deny
 	@envoy/tools/deny.sh $(abspath $(DENY))
 
+.PHONY: coverage
+coverage: rust ## Measure which lines of src/ the tests run, in the module too (ARGS=--lines: which they do not)
+	@envoy/tools/coverage.sh $(ARGS)
+
 .PHONY: clean
 clean: ## Remove everything that was built or installed here
 	rm -rf target dist $(VENV)
@@ -168,6 +177,6 @@ $(VENV)/.bench $(VENV)/.e2e $(VENV)/.load $(VENV)/.release: $(VENV)/.%: envoy/%/
 	@$(PYTHON) -m pip install --quiet --requirement $<
 	@touch $@
 
-.PHONY: --once --quick --strict
---once --quick --strict:
+.PHONY: --lines --once --quick --strict
+--lines --once --quick --strict:
 	@:

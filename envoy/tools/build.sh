@@ -1,6 +1,6 @@
 #!/bin/bash
 # build.sh [--quiet] [NAME]: compiles a module to dist/NAME.wasm, in the first of two ways that works here: fusebox if
-# none is named, the same with its allocations counted, or the empty filter that it is compared with.
+# none is named, the same with its allocations or its lines counted, or the empty filter that it is compared with.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,7 +15,7 @@ target=wasm32-unknown-unknown
 module=dist/$name.wasm
 # As a cdylib alone: beside an rlib the linker does not optimise, which is worth a seventh of the module.
 case $name in
-  counting) what=(--package fusebox --example counting --crate-type cdylib) output=examples/counting.wasm ;;
+  counting | covered) what=(--package fusebox --example $name --crate-type cdylib) output=examples/$name.wasm ;;
   *) what=(--package "$name" --lib --crate-type cdylib) output=$name.wasm ;;
 esac
 # A directory of its own: `cargo test` builds with other flags, and each would make the other start afresh.
@@ -59,10 +59,21 @@ flags=(
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
+# Its counters are of the lines as they are written, at their paths here; none of what makes the module small is wanted.
+# The LLVM IR is for envoy/tools/coverage.sh.
+if [[ $name == covered ]]; then
+  export CARGO_TARGET_DIR=$CARGO_TARGET_DIR/covered RUSTC_BOOTSTRAP=1
+  export CARGO_ENCODED_RUSTFLAGS=-Cinstrument-coverage$'\x1f'-Zno-profiler-runtime$'\x1f'--emit=link,llvm-ir
+  export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_STRIP=false
+  export CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
+fi
+
 # Takes a sixth off the module, and some instructions off each request. Without it all works the same.
 optimise=()
 wasm_opt() { command -v wasm-opt >/dev/null; }
-if wasm_opt || { [[ ${CI:-} == true || $EUID == 0 ]] && envoy/tools/apt.sh binaryen && wasm_opt; }; then
+if [[ $name == covered ]]; then
+  way+=", with counters"
+elif wasm_opt || { [[ ${CI:-} == true || $EUID == 0 ]] && envoy/tools/apt.sh binaryen && wasm_opt; }; then
   optimise=(wasm-opt -Oz --enable-bulk-memory --enable-multivalue --enable-mutable-globals
     --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext)
   way+=", $(wasm-opt --version)"

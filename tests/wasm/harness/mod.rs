@@ -15,6 +15,7 @@ pub mod assert;
 pub mod calls;
 pub mod clock;
 pub mod config;
+pub mod coverage;
 pub mod drive;
 pub mod ending;
 pub mod endings;

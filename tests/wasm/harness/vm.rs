@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use wasmtime::{Instance, InstancePre, Store, WasmParams, WasmResults};
 
+use super::coverage;
 use super::headers::Headers;
 use super::metrics::MetricIds;
 use super::module::ENGINE;
@@ -199,5 +200,14 @@ impl Vm {
     pub fn memory_size(&mut self) -> usize {
         let memory = self.instance.get_memory(&mut self.store, "memory");
         memory.map_or(0, |memory| memory.data_size(&self.store))
+    }
+}
+
+impl Drop for Vm {
+    /// However it ends, by a trap too, what ran in it has run.
+    fn drop(&mut self) {
+        if coverage::is_wanted() {
+            coverage::keep(&mut self.store, &self.instance);
+        }
     }
 }
