@@ -86,6 +86,8 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for HeaderMap {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
         let mut map = Self::default();
         map.extend(headers);
+        // It may be kept for as long as a response takes, and is counted by what is in it.
+        map.texts.shrink_to_fit();
         map
     }
 }

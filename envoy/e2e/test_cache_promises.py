@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 
-from e2e.test_cache_cost import KIB, MIB, OVERHEAD, memory
+from e2e.test_cache_cost import KIB, MIB, memory
 from e2e.test_caching import caching, store
 from e2e.words import assert_rejected, trip, wait_for_state
 from rig.config import cluster, plugin
@@ -93,4 +93,5 @@ def test_copies_in_flight_are_bounded_with_their_headers(start, upstream):
         plugin=caching({"max_body_bytes": "1KiB"}) | {"cache": {"max_bytes": "8MiB"}},
     )
 
-    assert growth(cached, upstream) - growth(plain, upstream) < 2 * MIB + OVERHEAD
+    # All headers together take 20 MiB, a copy of them as much again; what Envoy itself takes wavers by some MiB.
+    assert growth(cached, upstream) - growth(plain, upstream) < 12 * MIB
