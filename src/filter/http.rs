@@ -54,7 +54,7 @@ pub(super) struct Exchange {
     pub(super) has_waited: bool,
     /// Whether the host holds a part of its body that it would send twice: see [`Waiting`].
     pub(super) is_held_up: bool,
-    /// The headers of a cached reply that is on its way.
+    /// A cached reply that is on its way: its headers are to arrive as they are in it.
     pub(super) replayed: Option<Rc<Reply>>,
     /// Whether it was sent to another circuit's cluster.
     pub(super) is_rerouted: bool,

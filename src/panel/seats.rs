@@ -5,7 +5,7 @@ use std::rc::Rc;
 use fnv::FnvHashMap;
 
 use super::index::{Index, MAX_NAME_BYTES, Tenant, owner_of};
-use super::pulse::{Change, Pulse};
+use super::pulse::Pulse;
 use super::{Guarded, Host, Panel, Protocol, Seat};
 use crate::breaker::{Decision, Lapsed, Owner, Record, State};
 use crate::circuit::{Circuit, Evicted, Place};
@@ -142,7 +142,7 @@ impl<H: Host> Panel<H> {
             return None;
         };
         if is_changed {
-            self.untold.push(Change::Index);
+            self.note_index();
         }
         slot.or_else(|| self.evict_for(tenant))
     }
@@ -183,7 +183,7 @@ impl<H: Host> Panel<H> {
         if !is_changed {
             return slot;
         }
-        self.untold.push(Change::Index);
+        self.note_index();
         if let Some(Seat::Guarded(seat)) = self.seats.get(former.as_bytes()) {
             self.forget(*seat);
         }

@@ -43,10 +43,7 @@ impl<H: Host> Panel<H> {
             }
             // Overwritten, and all else may be; telling begins it again.
             None => {
-                // Where nobody may write it is missing each time.
-                if !self.untold.contains(&Change::Index) {
-                    self.untold.push(Change::Index);
-                }
+                self.note_index();
                 News::Unknown
             }
         };
@@ -111,7 +108,7 @@ impl<H: Host> Panel<H> {
             return;
         };
         if is_mended {
-            self.untold.push(Change::Index);
+            self.note_index();
         }
         let has_slot = |guarded: &Guarded| {
             index.tenant_of(guarded.slot).is_some_and(|tenant| *tenant.name == *guarded.name)
@@ -170,6 +167,13 @@ impl<H: Host> Panel<H> {
             self.ledger.note(seat, guarded.circuit.owner(), guarded.circuit.successes());
         }
         self.ledger.publish(&self.store, now);
+    }
+
+    /// Has the others read the index again, once: where they cannot be told, it is noted at each sync.
+    pub(super) fn note_index(&mut self) {
+        if !self.untold.contains(&Change::Index) {
+            self.untold.push(Change::Index);
+        }
     }
 
     pub(super) fn tell_others(&mut self) {
