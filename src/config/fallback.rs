@@ -174,6 +174,16 @@ mod tests {
         assert!(line(r#"[{"reroute": {}}]"#).contains("circuit: missing"));
         refuses(
             "fallback",
+            r#"[{"cache": {}}, {"cache": {}}]"#,
+            "two caches, expected one at most: a reply is stored by one set of rules",
+        );
+        refuses(
+            "fallback",
+            r#"[{}, {}, {}, {}, {}, {}, {}, {}, {}]"#,
+            "9 items, expected at most 8",
+        );
+        refuses(
+            "fallback",
             "{}",
             &format!("an object is not a list of fallbacks, expected some such as {WAYS}"),
         );

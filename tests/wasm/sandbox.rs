@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::module::fusebox;
+use crate::harness::prelude::*;
 
 const RESTRICTED: &str = include_str!("../../envoy/restricted.yaml");
 
@@ -122,4 +123,25 @@ fn the_example_allows_what_is_used() {
     let allowed: BTreeSet<_> =
         RESTRICTED.lines().filter_map(|line| line.trim().strip_suffix(": {}")).collect();
     assert_eq!(allowed, sorted(&[&USED, &CALLED]));
+}
+
+/// A capability list may leave them out: Envoy answers such a call with `InternalFailure` and goes on.
+#[test]
+fn a_host_without_clock_or_ticks_is_told_so_and_the_running_configuration_serves_on() {
+    for (left_out, line) in [
+        ("clock_time_get", "the host refuses clock_time_get, expected it among the allowed"),
+        (
+            "proxy_set_tick_period_milliseconds",
+            "the host refuses proxy_set_tick_period_milliseconds, expected it among the allowed",
+        ),
+    ] {
+        let host = Host::with(config().trips_after(1));
+        host.misbehaves(move |import| (import == left_out).then_some(Mishap::Refused(10)));
+        let refused = host.reconfigure(config().trips_after(2)).unwrap_err();
+        assert!(refused.error().contains(line), "{}", refused.error());
+        assert_eq!(refused.errors().len(), 1);
+        host.behaves();
+        host.traffic(1, 503);
+        assert_rejected!(host.request());
+    }
 }
