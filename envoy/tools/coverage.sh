@@ -1,5 +1,5 @@
 #!/bin/bash
-# coverage.sh [--lines]: which lines of src/ the unit tests and the wasm harness run; fails below 95 %.
+# coverage.sh [--lines]: which lines of src/ the unit tests, the wasm harness and the command line's run; fails below 95 %.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,15 +24,16 @@ WRAPPER
 chmod +x "$out/rustc"
 export RUSTC_WORKSPACE_WRAPPER=$out/rustc LLVM_PROFILE_FILE=$out/native-%p-%m.profraw FUSEBOX_COVERAGE=$out
 # Not the model: it takes minutes, to run what the unit tests of breaker/ and store.rs run.
-tests=(--lib --test wasm)
+tests=(--features cli --lib --test wasm --test cli)
 # That test is of the module as it is shipped: this one offers its counters too.
 if ! cargo test "${tests[@]}" -- --skip the_module_offers_nothing_else >"$out/log" 2>&1; then
   tail -n 100 "$out/log" >&2
   exit 1
 fi
-objects=()
+# What the command line's tests start.
+objects=(--object target/debug/fusebox)
 while read -r binary; do objects+=(--object "$binary"); done < <(
-  grep -oP 'Running .*\(\K[^)]+' "$out/log" | grep -v '/wasm-'
+  grep -oP 'Running .*\(\K[^)]+' "$out/log" | grep -vE '/(wasm|cli)-'
 )
 # llvm-cov finds no names in a linked module: it gets the map of the lines from a native object made of the same IR, without
 # what the functions do.
