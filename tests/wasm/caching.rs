@@ -261,6 +261,28 @@ fn who_was_known_to_a_filter_before_this_one_is_known_by_its_headers() {
 }
 
 #[test]
+fn a_name_in_one_word_or_of_a_mesh_says_who_asks_too() {
+    for name in
+        ["sec-istio-auth-userinfo", "x-accesstoken", "x-tenantid", "x-clientid", "x-ssl-client-cn"]
+    {
+        let ask = |user: &str| get("/me").header(name, user);
+        assert!(!is_shared(json!({}), ask("anna"), ask("bert"), page("anna's")), "{name}");
+        assert!(
+            is_shared(json!({ "vary_on": [name] }), ask("anna"), ask("anna"), page("a")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_browsers_and_proxies_send_with_every_request_says_nothing_of_who_asks() {
+    for name in ["user-agent", "sec-fetch-user", "sec-ch-ua", "x-request-id", "x-client-trace-id"] {
+        let ask = |value: &str| get("/").header(name, value);
+        assert!(is_shared(json!({}), ask("a"), ask("b"), page("everybody's")), "{name}");
+    }
+}
+
+#[test]
 fn what_filters_and_routes_behind_this_one_add_counts_too() {
     for (name, vary) in [("x-user", "accept"), ("authorization", "accept"), ("x-geo", "x-geo")] {
         let host = Host::with(caching(json!({})));
