@@ -95,7 +95,7 @@ fuzz: build c++ target/tools/bin/cargo-fuzz ## Look for inputs that break it (FU
 	@PATH="$(CURDIR)/target/tools/bin:$$PATH" fuzz/run.sh $(ARGS)
 
 # The core, and what decides who gets a stored reply.
-CACHE_RULES := credentials directives freshness key serving storability vary
+CACHE_RULES := asked coding copy credentials digest directives freshness headers key serving storability vary
 MUTATED := $(foreach it,breaker classify,src/$(it).rs 'src/$(it)/*.rs') src/store.rs $(CACHE_RULES:%=src/fallback/cache/%.rs)
 # Built in one place, whichever copy is changed: wasmtime is compiled once.
 .PHONY: mutants

@@ -146,6 +146,11 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_chunk_is_not_fetched() {
+        assert!(!asked(&[]).takes(0) && asked(&[]).takes(1));
+    }
+
+    #[test]
     fn there_is_no_key_before_the_end() {
         let asked = asked(&[b"abc"]);
         assert!(asked.key().is_none() && asked.awaits_body());
