@@ -32,8 +32,9 @@
 //!    [`Settled::Stale`] and changes nothing.
 //! 5. A probe holds a lease. When the lease runs out without good response headers, the next admit
 //!    or sync of any worker reopens the circuit, so that a lost probe holds nobody up. A probe that
-//!    was cancelled or ignored gives its slot back at once, and so do the first [`MAX_STALLS`]
-//!    whose leases run out while their clients are still sending.
+//!    was cancelled or ignored gives its slot back at once. One whose lease runs out while its
+//!    client is still sending gives the slot back without a verdict, to requests that are all
+//!    there for a while ([`RESERVE`]), and counts when it ends: as a probe of this half-open, once.
 //! 6. Time may repeat; it never decides by going backwards: differences saturate.
 //! 7. Bytes that cannot be decoded are an absent record: closed, counted, never a trap.
 //! 8. Jitter comes from (circuit, time): a decision made again arrives at the same instant, and the
@@ -80,9 +81,9 @@ pub const MAX_PROBES: usize = 16;
 /// it ends.
 pub const PROBE_GRACE: Span = Span::from_secs(1);
 
-/// How many clients in a row may leave a probe's request unfinished before that is held against
-/// the upstream: streams whose requests never end must not keep a circuit half-open for ever.
-pub const MAX_STALLS: u8 = 3;
+/// How long a slot that a slow client gave back is only for requests that are all there, so that
+/// slow clients cannot have every slot in turn: twice as long as the rejected are told to wait.
+pub const RESERVE: Span = Span::from_secs(2);
 
 /// How one circuit behaves. Cannot be wrong: every part is a checked type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +151,8 @@ pub enum Phase {
         probes: [Option<Lease>; MAX_PROBES],
         /// Probes that succeeded.
         passed: u32,
-        /// Probes whose clients never finished their requests.
-        stalled: u8,
+        /// When a slow client last gave a slot back.
+        stalled: Option<Timestamp>,
         trips: Trips,
     },
 }
@@ -302,6 +303,9 @@ pub struct Permit {
 pub struct Probe {
     pub slot: u8,
     pub granted: Timestamp,
+    /// Whether its lease has taken note of good response headers: such a one passes by time too,
+    /// and then is not to pass again at its end.
+    pub is_answered: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

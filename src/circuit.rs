@@ -270,16 +270,20 @@ impl Circuit {
         let _ = self.update(store, |record| breaker::request_sent(&policy, record, now, permit));
     }
 
-    /// Notes that good response headers of a probe have arrived.
+    /// Notes that good response headers of a probe have arrived. What it settles with is the permit
+    /// from now on.
     pub fn headers_arrived<S: SharedData + Clock>(
         &mut self,
         store: &Store<S>,
         clock: &WorkerClock,
-        permit: &Permit,
+        permit: &mut Permit,
     ) {
         let now = clock.read(store.shared());
+        let noted = self.update(store, |record| breaker::headers_arrived(record, now, permit));
         // Where it fails the probe is judged by its end or its lease.
-        let _ = self.update(store, |record| breaker::headers_arrived(record, now, permit));
+        if let Ok(Decision { answer, .. }) = noted {
+            *permit = answer;
+        }
     }
 
     /// Reads the record again.

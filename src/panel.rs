@@ -331,12 +331,12 @@ impl<H: Host> Panel<H> {
     }
 
     /// Notes that good response headers of a probe have arrived, unless another cluster sent them.
-    pub fn headers_arrived(&mut self, ticket: &Ticket, served_by: Option<&[u8]>) {
+    pub fn headers_arrived(&mut self, ticket: &mut Ticket, served_by: Option<&[u8]>) {
         if served_by.is_some_and(|server| self.has_moved(ticket, server)) {
             return;
         }
         if let Some(guarded) = of_ticket(&mut self.circuits, ticket) {
-            guarded.circuit.headers_arrived(&self.store, &self.clock, &ticket.permit);
+            guarded.circuit.headers_arrived(&self.store, &self.clock, &mut ticket.permit);
         }
     }
 

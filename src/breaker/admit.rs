@@ -3,8 +3,8 @@
 use super::lapse::{Lapsed, lapse};
 use super::transition::half_open;
 use super::{
-    Decision, Lease, MAX_PROBES, Permit, Phase, Policy, Probe, Record, RejectReason, Rejection,
-    Request, Verdict,
+    Decision, Lease, MAX_PROBES, Permit, Phase, Policy, Probe, RESERVE, Record, RejectReason,
+    Rejection, Request, Verdict,
 };
 use crate::time::{Span, Timestamp};
 
@@ -46,6 +46,9 @@ fn admit_now(
         Phase::Open { .. } | Phase::HalfOpen { .. } if !request.may_probe => {
             reject(RejectReason::NoProbe, HALF_OPEN_RETRY)
         }
+        Phase::HalfOpen { stalled: Some(at), .. } if !request.is_complete && now < at + RESERVE => {
+            reject(RejectReason::NoProbe, HALF_OPEN_RETRY)
+        }
         Phase::Open { trips, .. } => {
             let first = Lease::granted(policy, now, request);
             let moved = half_open(record, trips, first);
@@ -71,7 +74,7 @@ fn admit_now(
 }
 
 fn probe_permit(record: &Record, now: Timestamp, slot: u8, lease: Lease) -> Permit {
-    let probe = Some(Probe { slot, granted: lease.granted });
+    let probe = Some(Probe { slot, granted: lease.granted, is_answered: false });
     Permit { generation: record.generation, started: now, probe }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::bytes::{Reader, Writer};
 use crate::time::Span;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// A closed record with every window: what a buffer should hold without growing.
 const TYPICAL_BYTES: usize = 1024;
 
@@ -40,7 +40,7 @@ impl Record {
                     to.option(*probe, put_lease);
                 }
                 to.u32(*passed);
-                to.u8(*stalled);
+                to.option(*stalled, Writer::time);
                 put_trips(&mut to, trips);
             }
         }
@@ -68,7 +68,7 @@ impl Record {
             2 => Phase::HalfOpen {
                 probes: probes(&mut from)?,
                 passed: from.u32()?,
-                stalled: from.u8()?,
+                stalled: from.option(Reader::time)?,
                 trips: trips(&mut from)?,
             },
             _ => return None,
@@ -312,6 +312,8 @@ mod tests {
         let slowed = slowed(&policy);
         let upload = Request { is_complete: false, may_probe: true };
         let sending = admit(&policy, &slowed, at(40_000), upload).next.unwrap();
+        let stalled = lapse(&policy, &sending, at(70_000)).next.unwrap();
+        assert!(matches!(stalled.phase, Phase::HalfOpen { stalled: Some(_), .. }));
         let (half_open, permit) = probing(&policy);
         let with_headers = headers_arrived(&half_open, at(31_100), &permit).next.unwrap();
         let recovered = call(&policy, open(&policy), at(31_000), Outcome::Success);
@@ -326,6 +328,7 @@ mod tests {
             recovered,
             slowed,
             sending,
+            stalled,
             forced(Forced::Open),
             forced(Forced::Closed),
         ] {

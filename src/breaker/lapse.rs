@@ -1,9 +1,9 @@
 //! What time alone brings about: a probe whose stream lives on after good headers has passed, one
-//! whose lease ran out has failed, and one that its client never finished is none (rule 5); a
-//! circuit that was forced closed counts for itself again.
+//! whose lease ran out has failed, and one that its client has not finished gives its slot back
+//! (rule 5); a circuit that was forced closed counts for itself again.
 
 use super::transition::{close, reopen, unforce_closed};
-use super::{Decision, MAX_STALLS, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
+use super::{Decision, PROBE_GRACE, Phase, Policy, Record, Stage, TripReason};
 use crate::time::Timestamp;
 
 /// What [`lapse`] found, for the counters.
@@ -34,12 +34,7 @@ pub fn lapse(policy: &Policy, record: &Record, now: Timestamp) -> Decision<Lapse
             Some(Stage::Waiting { until }) if until <= now => {
                 lapsed.timed_out = lapsed.timed_out.saturating_add(1);
             }
-            Some(Stage::Sending { until }) if until <= now && stalled < MAX_STALLS => {
-                stalled = stalled.saturating_add(1);
-            }
-            Some(Stage::Sending { until }) if until <= now => {
-                lapsed.timed_out = lapsed.timed_out.saturating_add(1);
-            }
+            Some(Stage::Sending { until }) if until <= now => stalled = stalled.max(Some(until)),
             _ => continue,
         }
         *slot = None;

@@ -170,14 +170,16 @@ fn settle_probe(
     call: &Call,
 ) -> Decision<Settled> {
     let mut next = *record;
-    let Some(slot) = next.lease_of(permit) else {
-        return Decision::unchanged(Settled::Stale);
-    };
-    *slot = None;
+    match next.lease_of(permit) {
+        Some(slot) => *slot = None,
+        None if record.has_stalled(policy, now, permit) => {}
+        None => return Decision::unchanged(Settled::Stale),
+    }
     let Phase::HalfOpen { probes, passed, stalled, trips } = next.phase else {
         return Decision::unchanged(Settled::Stale);
     };
     match call.outcome {
+        Outcome::Ignored if next == *record => Decision::unchanged(Settled::Counted),
         Outcome::Ignored => Decision::write(Settled::Counted, next),
         Outcome::Failure { .. } => {
             let failed = Record { last_failure: Some(now), ..next };

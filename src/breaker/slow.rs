@@ -27,12 +27,12 @@ pub fn slow(
         Phase::HalfOpen { trips, .. } => {
             let mut reopened = *record;
             match reopened.lease_of(permit) {
-                None => Decision::unchanged(Settled::Stale),
-                // Slow is no failure, unless a rule looks at it.
-                Some(_) if policy.trip.slow_ratio.is_none() => {
-                    Decision::unchanged(Settled::Counted)
+                None if !record.has_stalled(policy, now, permit) => {
+                    Decision::unchanged(Settled::Stale)
                 }
-                Some(_) => reopen(policy, record, now, trips, (TripReason::ProbeSlow, None))
+                // Slow is no failure, unless a rule looks at it.
+                _ if policy.trip.slow_ratio.is_none() => Decision::unchanged(Settled::Counted),
+                _ => reopen(policy, record, now, trips, (TripReason::ProbeSlow, None))
                     .decide(Settled::Counted),
             }
         }

@@ -51,7 +51,7 @@ pub(super) fn half_open(record: &Record, trips: Trips, first: Lease) -> Moved {
     if let Some(slot) = probes.first_mut() {
         *slot = Some(first);
     }
-    moved(record, Phase::HalfOpen { probes, passed: 0, stalled: 0, trips }, Cause::WaitOver)
+    moved(record, Phase::HalfOpen { probes, passed: 0, stalled: None, trips }, Cause::WaitOver)
 }
 
 /// Half-open to closed, with nothing counted yet.

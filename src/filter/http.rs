@@ -204,6 +204,7 @@ impl Exchange {
         } else if ticket.is_probe()
             && let Some(status) = self.status
             && policy.classify.are_good_headers(status, &self.host.code_details())
+            && let Some((ticket, _)) = &mut self.guarded
         {
             let served_by = self.host.cluster_name();
             panel.borrow_mut().headers_arrived(ticket, served_by.as_deref());

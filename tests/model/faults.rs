@@ -8,9 +8,12 @@ use crate::properties::{GENERATION, NOT_EARLY, NOT_LOST, NOT_TWICE, PROBES, WAY_
 use crate::world::Workers;
 
 fn is_caught(flaw: Flaw, property: &'static str) {
+    is_caught_in(Workers::new(2, 1), flaw, property);
+}
+
+fn is_caught_in(model: Workers, flaw: Flaw, property: &'static str) {
     let until = HasDiscoveries::AnyOf([property].into());
-    let model = Workers::new(2, 1).broken(flaw);
-    let checker = model.checker().finish_when(until).spawn_bfs().join();
+    let checker = model.broken(flaw).checker().finish_when(until).spawn_bfs().join();
     let Some(path) = checker.discovery(property) else {
         panic!("{flaw:?} does not break {property:?}");
     };
@@ -47,6 +50,12 @@ fn a_swap_that_never_loses_tells_a_transition_twice() {
 #[test]
 fn leases_that_never_end_leave_no_way_back() {
     is_caught(Flaw::LeasesNeverEnd, WAY_BACK);
+}
+
+#[test]
+fn forgetting_slow_clients_leaves_those_who_only_upload_no_way_back() {
+    let uploads = Workers { has_uploads: true, ..Workers::new(2, 1) };
+    is_caught_in(uploads, Flaw::ForgetsSlowClients, WAY_BACK);
 }
 
 #[test]

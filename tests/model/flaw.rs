@@ -9,6 +9,8 @@ pub enum Flaw {
     NeverLoses,
     /// A probe's lease runs for ever.
     LeasesNeverEnd,
+    /// What becomes of a probe whose lease has run out is not looked at.
+    ForgetsSlowClients,
     /// A worker reads neither the clock nor the record again.
     NeverSyncs,
     /// What was decided is told before the swap.

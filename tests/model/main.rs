@@ -23,7 +23,8 @@
 //! `FUSEBOX_MODEL=deep`, as by `make model`, widens those.
 //!
 //! Left out: the pulse (a worker syncs at any time or never, told to or not), evictions, other
-//! configurations, windows.
+//! configurations, windows, calls that are told of as slow while in flight (`slow`), and more or
+//! fewer successes to close than there may be probes.
 //!
 //! States that differ in nothing that matters are one: see `State::canonical`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

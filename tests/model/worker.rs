@@ -115,13 +115,20 @@ impl Worker {
                 None
             }
             Op::Headers(permit) => {
-                circuit.headers_arrived(&store, &clock, &permit);
+                let place = permits.iter().position(|known| *known == permit).unwrap();
+                circuit.headers_arrived(&store, &clock, &mut permits[place]);
                 None
             }
             Op::Settle(permit, outcome) => {
                 let place = permits.iter().position(|known| *known == permit).unwrap();
+                let is_overdue = permit.probe.is_some()
+                    && permit.started.whole_millis() + policy.half_open.probe_timeout <= *at;
+                let call = match flaw {
+                    Some(Flaw::ForgetsSlowClients) if is_overdue => Outcome::Ignored,
+                    _ => outcome,
+                };
                 permits.remove(place);
-                circuit.settle(&store, &clock, &permit, &outcome.into(), alone).unwrap().transition
+                circuit.settle(&store, &clock, &permit, &call.into(), alone).unwrap().transition
             }
             Op::ForceOpen => forced(circuit.force(&store, &clock, Forced::Open, SECOND).unwrap()),
             Op::ForceClosed => {

@@ -185,14 +185,18 @@ fn an_old_configuration_that_drains_does_not_take_the_new_ones_shape_back() {
 }
 
 #[test]
-fn requests_that_never_end_do_not_keep_a_circuit_half_open_for_ever() {
+fn requests_that_never_end_hold_a_place_for_a_lease_each_and_count_as_nothing() {
     let host = half_open(config().probe_timeout(secs(5)));
-    for _ in 0..4 {
+    for _ in 0..20 {
         assert_admitted!(host.send(grpc("/a/Bidirectional").body_to_come()));
-        host.advance(millis(5_020));
+        host.advance(millis(4_980));
+        assert_rejected!(host.request(), state = "half-open");
+        host.advance(millis(2_040));
     }
-    assert_state(&host, "up", "open");
-    assert_eq!(host.counter("circuit_breaker.up.probe_timeouts"), 1);
+    assert_eq!(host.counter("circuit_breaker.up.opened"), 1);
+    assert_eq!(host.counter("circuit_breaker.up.probe_timeouts"), 0);
+    assert_admitted!(host.request()).answered(200);
+    assert_state(&host, "up", "closed");
 }
 
 #[test]

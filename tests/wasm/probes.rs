@@ -186,3 +186,89 @@ fn one_request_a_minute_closes_a_circuit_that_wants_three_successes() {
         assert_state(&host, "up", state);
     }
 }
+
+#[test]
+fn uploads_that_all_take_longer_than_a_lease_close_the_circuit_of_a_well_upstream() {
+    let host = half_open();
+    let mut uploads = Vec::new();
+    for _ in 0..20 {
+        let it = host.send(post("/", "").body_to_come());
+        uploads.push(it.is_admitted().then_some(it));
+        host.advance(secs(3));
+        // Each is done after nine seconds.
+        if let Some(Some(it)) = uploads.len().checked_sub(3).map(|n| uploads[n].take()) {
+            it.sends("all of it", true).answered(200);
+        }
+    }
+    assert_state(&host, "up", "closed");
+    let count = |name| host.counter(&format!("circuit_breaker.up.{name}"));
+    assert_eq!((count("opened"), count("closed"), count("stale_results")), (1, 1, 0));
+}
+
+#[test]
+fn calls_that_are_answered_at_their_end_close_the_circuit_however_long_they_take() {
+    let host = half_open();
+    let call = assert_admitted!(host.send(grpc("/a/ClientStreaming").body_to_come()));
+    host.advance(secs(600));
+    assert_state(&host, "up", "half-open");
+    call.sends("the last message", true).answered_with(grpc_answer(0));
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn a_probe_whose_place_was_given_back_counts_once() {
+    let host = Host::with(
+        config().trips_after(1).opens_for(secs(1)).probe_timeout(secs(5)).probes(2).successes(3),
+    );
+    host.traffic(1, 503);
+    host.advance(secs(1));
+    let slow = assert_admitted!(host.send(post("/", "").body_to_come()));
+    let stream = assert_admitted!(host.send(post("/", "").body_to_come())).headers(200);
+    host.advance(secs(5));
+    slow.sends("all of it", true).answered(200);
+    // Of this one time has judged before.
+    stream.sends("all of it", true).chunk("all of it").ends();
+    assert_state(&host, "up", "half-open");
+    assert_admitted!(host.request()).answered(200);
+    assert_state(&host, "up", "closed");
+}
+
+#[test]
+fn an_upload_that_fails_after_it_gave_its_place_back_reopens_the_circuit() {
+    let host = half_open();
+    let upload = assert_admitted!(host.send(post("/", "").body_to_come()));
+    host.advance(secs(6));
+    assert_state(&host, "up", "half-open");
+    upload.sends("all of it", true).answered(503);
+    assert_state(&host, "up", "open");
+    assert_logged(
+        &host,
+        Level::Warn,
+        &["from=half-open to=open reason=\"probe failed\"", "open_for=2s"],
+    );
+}
+
+#[test]
+fn an_upload_that_its_client_gives_up_after_its_lease_counts_as_nothing() {
+    let host = half_open();
+    let upload = assert_admitted!(host.send(post("/", "").body_to_come()));
+    host.advance(secs(6));
+    upload.client_leaves();
+    assert_state(&host, "up", "half-open");
+    assert_eq!(host.counter("circuit_breaker.up.stale_results"), 0);
+    assert_eq!(host.counter("circuit_breaker.up.ignored"), 1);
+}
+
+#[test]
+fn slow_clients_cannot_have_every_place_in_turn() {
+    let host = half_open();
+    let mut hung = Vec::new();
+    for tenths in 0..71 {
+        hung.push(host.send(post("/", "").body_to_come()));
+        if tenths % 10 == 9 && host.request().answered(200).is_admitted() {
+            break;
+        }
+        host.advance(millis(100));
+    }
+    assert_state(&host, "up", "closed");
+}
