@@ -189,7 +189,7 @@ pub struct Lease {
 /// How far a probe has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The client has not sent all of the request. Past `until` the slot is given back.
+    /// The client has not sent all of the request. Past `until` the slot is given back (rule 5).
     Sending { until: Timestamp },
     /// It is the upstream's turn. Past `until` the probe has failed.
     Waiting { until: Timestamp },

@@ -211,7 +211,7 @@ fn calls_that_are_answered_at_their_end_close_the_circuit_however_long_they_take
     let call = assert_admitted!(host.send(grpc("/a/ClientStreaming").body_to_come()));
     host.advance(secs(600));
     assert_state(&host, "up", "half-open");
-    call.sends("the last message", true).answered_with(grpc_answer(0));
+    call.sends("the last message", true).ends_as(endings::grpc_ok());
     assert_state(&host, "up", "closed");
 }
 
