@@ -80,6 +80,9 @@ impl<H: Host> Panel<H> {
                 self.give_back(slot, name);
                 return None;
             }
+            // Its generation is not that of a circuit nobody had before. Where this fails the next
+            // update looks the circuit up again.
+            let _ = circuit.refresh(&self.store);
         }
         let metrics = self
             .retired
@@ -121,9 +124,11 @@ impl<H: Host> Panel<H> {
             Some(record) if record.state_at(now) == State::Open || record.forced(now).is_some() => {
                 Decision::unchanged(false)
             }
-            _ => {
-                let next = Record::new(place.owner, self.epoch, &policy.breaker);
-                Decision::write(true, next)
+            found => {
+                let new = Record::new(place.owner, self.epoch, &policy.breaker);
+                // Late answers of a former life here are none of this one's.
+                let generation = found.map_or(0, |record| record.generation.wrapping_add(1));
+                Decision::write(true, Record { generation, ..new })
             }
         });
         // Where it fails the next update finds the other owner and looks the circuit up again.

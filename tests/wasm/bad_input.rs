@@ -134,3 +134,19 @@ fn cluster_names_are_data() {
     assert!(reply.json()["circuit_breakers"].as_array().unwrap().len() >= 5);
     assert!(host.logs_with("circuit=a\"b").is_empty());
 }
+
+#[test]
+fn a_call_of_before_its_record_was_lost_does_not_count_in_the_next() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)));
+    let old = host.request();
+    host.traffic(1, 503);
+    host.advance(secs(2));
+    host.request().answered(200);
+    let key = host.shared_keys().into_iter().find(|key| key.contains("/circuit/")).unwrap();
+    host.put_shared(&key, b"foreign");
+    host.advance(secs(1));
+    old.answered(503);
+    assert_state(&host, "up", "closed");
+    host.traffic(1, 503);
+    assert_state(&host, "up", "open");
+}

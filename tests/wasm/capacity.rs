@@ -86,3 +86,19 @@ fn a_circuit_that_opens_just_as_it_is_to_make_room_keeps_its_place() {
         assert_rejected!(host.worker(worker).send(get("/").to("a")));
     }
 }
+
+#[test]
+fn a_circuit_that_takes_the_place_of_another_counts_from_its_first_call() {
+    let host = Host::with(config().trips_after(2).opens_for(secs(1)).max_circuits(1));
+    for _ in 0..2 {
+        host.send(get("/").to("a")).answered(503);
+    }
+    host.advance(secs(2));
+    assert_admitted!(host.send(get("/").to("a"))).answered(200);
+    host.advance(secs(2));
+    for _ in 0..2 {
+        host.send(get("/").to("b")).answered(503);
+    }
+    assert_eq!(host.counter("circuit_breaker.b.stale_results"), 0);
+    assert_rejected!(host.send(get("/").to("b")));
+}
