@@ -392,10 +392,19 @@ impl Circuit {
     }
 
     fn adopted(&self, found: Option<&Record>) -> Record {
-        found.map_or_else(
-            || Record::new(self.place.owner, self.epoch, &self.policy),
-            |record| record.adopted(self.epoch, &self.policy),
-        )
+        found.map_or_else(|| self.absent(), |record| record.adopted(self.epoch, &self.policy))
+    }
+
+    /// Where there is no record, there was none yet or it was lost: what was admitted under that one
+    /// is of an earlier generation.
+    fn absent(&self) -> Record {
+        let known = self.snapshot.generation;
+        let new = Record::new(self.place.owner, self.epoch, &self.policy);
+        let untouched = Record { generation: known, ..new };
+        if self.snapshot == untouched {
+            return untouched;
+        }
+        Record { generation: known.wrapping_add(1), ..new }
     }
 
     fn take(&mut self, record: Option<Record>) {

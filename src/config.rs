@@ -42,6 +42,8 @@ use std::rc::Rc;
 use names::Names;
 use node::Node;
 
+/// The most that `max_circuits` may be.
+pub const MAX_CIRCUITS: u16 = 4_096;
 const DEFAULTS: &str = include_str!("config/defaults.json");
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +93,8 @@ impl Config {
                 "1 to 64 characters of A-Z a-z 0-9 . _ -",
                 |text| is_namespace(text).then(|| text.to_owned()),
             )?,
-            max_circuits: max_circuits.whole(1..=4_096, |most| u16::try_from(most).ok())?,
+            max_circuits: max_circuits
+                .whole(1..=MAX_CIRCUITS.into(), |most| u16::try_from(most).ok())?,
             names: Names::read(&circuits, &defaults)?,
             cache_bytes: cache::read_budget(&cache)?,
             status: status.if_given(Status::read)?,

@@ -32,7 +32,8 @@ use self::pulse::Change;
 pub use self::steer::{Obeyed, Order};
 pub use self::views::{Details, Probe, View};
 use crate::breaker::{
-    Call, Evidence, Lapsed, Outcome, Owner, Permit, Rejection, Settled, State, Transition,
+    Call, Evidence, Lapsed, Outcome, Owner, Permit, Phase, Record, Rejection, Settled, State,
+    Transition,
 };
 use crate::circuit::{Admission, Circuit, Evicted};
 use crate::classify::Deadlines;
@@ -459,14 +460,15 @@ impl<H: Host> Panel<H> {
             return None;
         };
         let circuit = &self.circuits.get(seat)?.as_ref()?.circuit;
-        let generation = circuit.snapshot().generation;
+        let Record { generation, phase: Phase::Closed { recovered, .. }, .. } = *circuit.snapshot()
+        else {
+            return None;
+        };
+        // A call of before the last outage is of an earlier generation.
+        let is_late = recovered.is_some_and(|recovered| ticket.permit.started < recovered.at);
+        let generation = generation.wrapping_sub(u32::from(is_late));
         let permit = Permit { generation, probe: None, ..ticket.permit };
-        (circuit.snapshot().state() == State::Closed).then_some(Ticket {
-            seat,
-            owner: circuit.owner(),
-            permit,
-            is_spectator: false,
-        })
+        Some(Ticket { seat, owner: circuit.owner(), permit, is_spectator: false })
     }
 
     fn admitted(&mut self, seat: usize, admission: Admission) -> Admitted {

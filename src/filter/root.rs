@@ -63,7 +63,10 @@ impl Context for Root {
 
     fn on_done(&mut self) -> bool {
         if let Some(panel) = &self.panel {
+            // There is no other tick to tell what was counted since the last one.
+            panel.borrow_mut().sync();
             panel.borrow_mut().abandon_webhook();
+            log_events(panel);
         }
         true
     }

@@ -8,12 +8,15 @@ use fnv::{FnvHashMap, FnvHasher};
 
 use crate::breaker::Owner;
 use crate::bytes::{Reader, Writer};
+use crate::config::MAX_CIRCUITS;
 use crate::store::Value;
 use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
 /// Longer names are not guarded, so that the index stays small.
 pub(super) const MAX_NAME_BYTES: usize = 512;
+/// More than any configuration allows is somebody else's data.
+const MAX_TENANTS: usize = MAX_CIRCUITS as usize;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
@@ -117,6 +120,9 @@ impl Value for Index {
         }
         let mut tenants = Vec::new();
         while !from.is_empty() {
+            if tenants.len() == MAX_TENANTS {
+                return None;
+            }
             let since = from.time()?;
             tenants.push(Tenant { since, name: from.text()?.to_owned() });
         }

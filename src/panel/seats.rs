@@ -25,8 +25,10 @@ impl<H: Host> Panel<H> {
         }
         for (slot, tenant) in self.load_index().tenants() {
             let policy = self.config.policy(&tenant.name);
-            if policy.mode != Mode::Off {
-                let seat = self.install(&tenant.name, slot, policy);
+            if policy.mode == Mode::Off {
+                continue;
+            }
+            if let Some(seat) = self.install(&tenant.name, slot, policy) {
                 self.seats.insert(tenant.name.clone().into_bytes(), Seat::Guarded(seat));
             }
         }
@@ -59,8 +61,8 @@ impl<H: Host> Panel<H> {
         if policy.mode == Mode::Off {
             return Seat::Off;
         }
-        match self.slot(name) {
-            Some(slot) => Seat::Guarded(self.install(name, slot, policy)),
+        match self.slot(name).and_then(|slot| self.install(name, slot, policy)) {
+            Some(seat) => Seat::Guarded(seat),
             None => {
                 self.has_untracked = true;
                 Seat::Untracked
@@ -68,12 +70,19 @@ impl<H: Host> Panel<H> {
         }
     }
 
-    fn install(&mut self, name: &str, slot: u16, policy: Rc<CircuitPolicy>) -> usize {
+    /// `None` where the slot turns out to be taken.
+    fn install(&mut self, name: &str, slot: u16, policy: Rc<CircuitPolicy>) -> Option<usize> {
         let key = Rc::from(self.key(&format!("circuit/{slot}")));
         let place = Place { key, owner: owner_of(name) };
         let mut circuit = Circuit::new(place.clone(), policy.breaker, self.epoch);
         if circuit.refresh(&self.store) == Err(Evicted) {
-            self.claim(&place, &policy);
+            if !self.claim(&place, &policy) {
+                self.give_back(slot, name);
+                return None;
+            }
+            // Its generation is not that of a circuit nobody had before. Where this fails the next
+            // update looks the circuit up again.
+            let _ = circuit.refresh(&self.store);
         }
         let metrics = self
             .retired
@@ -102,20 +111,39 @@ impl<H: Host> Panel<H> {
             None => self.circuits.push(Some(guarded)),
         }
         self.tell(seat, Lapsed::default(), None);
-        seat
+        Some(seat)
     }
 
     /// Begins the record of a slot again that the index has given to another cluster than the
-    /// record names.
-    fn claim(&self, place: &Place, policy: &CircuitPolicy) {
-        // Where it fails the next update finds the other owner and looks the circuit up again.
-        let _ = self.store.update(&place.key, |found| match found {
-            Some(record) if record.owner == place.owner => Decision::unchanged(()),
-            _ => {
-                let next = Record::new(place.owner, self.epoch, &policy.breaker);
-                Decision::write((), next)
+    /// record names; but not that of a circuit that is open: it opened just as it was to make room,
+    /// or the index has lost its name.
+    fn claim(&self, place: &Place, policy: &CircuitPolicy) -> bool {
+        let now = self.clock.latest();
+        let claimed = self.store.update(&place.key, |found| match found {
+            Some(record) if record.owner == place.owner => Decision::unchanged(true),
+            Some(record) if record.state_at(now) == State::Open || record.forced(now).is_some() => {
+                Decision::unchanged(false)
+            }
+            found => {
+                let new = Record::new(place.owner, self.epoch, &policy.breaker);
+                // Late answers of a former life here are none of this one's.
+                let generation = found.map_or(0, |record| record.generation.wrapping_add(1));
+                Decision::write(true, Record { generation, ..new })
             }
         });
+        // Where it fails the next update finds the other owner and looks the circuit up again.
+        claimed.map_or(true, |(decision, _)| decision.answer)
+    }
+
+    /// Has whoever knows the slot's circuit put its name back.
+    fn give_back(&mut self, slot: u16, name: &str) {
+        let given = self.store.change(&self.key("index"), |found: Option<&Index>| {
+            let next = found.and_then(|index| index.with_instead(Tenant::default(), slot, name));
+            (next.is_some(), next)
+        });
+        if given.is_ok_and(|(is_given, _)| is_given) {
+            self.note_index();
+        }
     }
 
     /// The slot of a name: the one it has, a free one, or that of the longest-idle closed circuit.

@@ -134,3 +134,44 @@ fn cluster_names_are_data() {
     assert!(reply.json()["circuit_breakers"].as_array().unwrap().len() >= 5);
     assert!(host.logs_with("circuit=a\"b").is_empty());
 }
+
+#[test]
+fn a_call_of_before_its_record_was_lost_does_not_count_in_the_next() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)));
+    let old = host.request();
+    host.traffic(1, 503);
+    host.advance(secs(2));
+    host.request().answered(200);
+    let key = host.shared_keys().into_iter().find(|key| key.contains("/circuit/")).unwrap();
+    host.put_shared(&key, b"foreign");
+    host.advance(secs(1));
+    old.answered(503);
+    assert_state(&host, "up", "closed");
+    host.traffic(1, 503);
+    assert_state(&host, "up", "open");
+}
+
+/// 65,536 would be more slots than have numbers.
+#[test]
+fn an_index_of_more_circuits_than_there_may_be_is_no_index() {
+    let host = Host::with(config().trips_after(1)).workers(2);
+    host.request().answered(200);
+    let key = host.shared_keys().into_iter().find(|key| key.ends_with("/index")).unwrap();
+    let begun = host.worker(0).fuel_used();
+    host.advance(millis(50));
+    let idle = host.worker(0).fuel_used() - begun;
+    for tenants in [4_097_u64, 65_600] {
+        let tenant = |n: u64| [&n.to_le_bytes()[..], &[1, 0, b'a' + (n % 20) as u8]].concat();
+        host.put_shared(
+            &key,
+            [&[1][..], &(0..tenants).flat_map(tenant).collect::<Vec<_>>()].concat(),
+        );
+        let begun = host.worker(0).fuel_used();
+        host.advance(millis(50));
+        assert!(host.worker(0).fuel_used() - begun < 100 * idle, "{tenants}");
+        host.worker(0).request().answered(200);
+    }
+    host.worker(0).request().answered(503);
+    host.advance(millis(20));
+    assert_rejected!(host.worker(1).request());
+}

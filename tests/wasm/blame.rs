@@ -67,3 +67,16 @@ fn good_headers_of_another_cluster_do_not_let_a_probe_pass() {
     assert_admitted!(host.request()).answered(200);
     assert_state(&host, "up", "closed");
 }
+
+/// Of b's first life; b has opened and closed since.
+#[test]
+fn a_call_of_before_an_outage_that_another_filter_moved_does_not_count_after_it() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(1)).circuit("b", json!({})));
+    let old = host.request().rerouted("b");
+    host.send(get("/").to("b")).answered(503);
+    host.advance(secs(2));
+    assert_admitted!(host.send(get("/").to("b"))).answered(200);
+    old.answered(503);
+    assert_state(&host, "b", "closed");
+    assert_eq!(host.counter("circuit_breaker.b.stale_results"), 1);
+}

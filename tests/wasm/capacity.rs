@@ -68,3 +68,37 @@ fn a_name_too_long_for_the_index_is_not_guarded() {
     assert_admitted!(host.send(get("/").to(&name)));
     assert!(host.shared_size() < 10_000);
 }
+
+/// One worker gives its slot away as that of a closed one, another has it trip.
+#[test]
+fn a_circuit_that_opens_just_as_it_is_to_make_room_keeps_its_place() {
+    let host = Host::with(config().trips_after(1).opens_for(secs(60)).max_circuits(1)).workers(2);
+    host.worker(1).send(get("/").to("a")).answered(200);
+    host.advance(secs(1));
+    let race = host.in_the_gap("index", |host| {
+        host.worker(1).send(get("/").to("a")).answered(503);
+    });
+    host.worker(0).send(get("/").to("b")).answered(200);
+    assert_eq!(race.count(), 1);
+    assert_eq!(host.counter("circuit_breaker.a.opened"), 1);
+    host.advance(millis(100));
+    for worker in [0, 1] {
+        assert_rejected!(host.worker(worker).send(get("/").to("a")));
+    }
+}
+
+#[test]
+fn a_circuit_that_takes_the_place_of_another_counts_from_its_first_call() {
+    let host = Host::with(config().trips_after(2).opens_for(secs(1)).max_circuits(1));
+    for _ in 0..2 {
+        host.send(get("/").to("a")).answered(503);
+    }
+    host.advance(secs(2));
+    assert_admitted!(host.send(get("/").to("a"))).answered(200);
+    host.advance(secs(2));
+    for _ in 0..2 {
+        host.send(get("/").to("b")).answered(503);
+    }
+    assert_eq!(host.counter("circuit_breaker.b.stale_results"), 0);
+    assert_rejected!(host.send(get("/").to("b")));
+}

@@ -157,3 +157,23 @@ fn a_wait_of_nothing_is_refused_and_the_shortest_there_is_goes_round_for_ever() 
     assert_admitted!(host.request()).answered(200);
     assert_state(&host, "up", "closed");
 }
+
+#[test]
+fn what_was_counted_last_is_told_when_a_configuration_ends() {
+    let host = Host::with(config().trips_after(5));
+    let last = host.request();
+    host.reconfigure(config().trips_after(6)).unwrap();
+    last.answered(200);
+    host.drop_old();
+    assert_eq!(host.counter("circuit_breaker.up.successes"), 1);
+}
+
+#[test]
+fn what_was_rejected_last_is_told_when_a_configuration_ends() {
+    let host = Host::with(config().trips_after(1));
+    host.traffic(1, 503);
+    assert_rejected!(host.request());
+    host.reconfigure(config().trips_after(6)).unwrap();
+    host.drop_old();
+    assert_eq!(host.counter("circuit_breaker.up.rejected"), 1);
+}
