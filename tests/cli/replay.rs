@@ -191,6 +191,50 @@ fn a_call_that_hangs_is_slow_long_before_it_ends() {
     assert!(("2026-01-31T12:01:04.000Z".."2026-01-31T12:01:09.000Z").contains(&at), "{at}");
 }
 
+/// As `outage`, but that responses go on for a minute after their headers.
+fn streams(headers: &str) -> String {
+    let long = outage().into_iter().map(|it| Entry { took: 60_000, status: 200, ..it }).collect();
+    log(long).replace(r#""method""#, &format!(r#""response_milliseconds":{headers},"method""#))
+}
+
+#[test]
+fn a_call_is_slow_by_when_its_headers_came_or_by_its_end_where_none_did() {
+    let config = r#"{"defaults": {
+        "trip": {"slow_ratio": {"ratio": 0.5, "minimum_requests": 20}},
+        "classify": {"slow_after": "2s"}
+    }}"#;
+    let opened = |headers: &str| {
+        report("headers", config, &streams(headers))["circuits"][0]["opened"].as_u64().unwrap()
+    };
+    assert_eq!(opened("20"), 0);
+    assert!(opened("2500") > 0);
+    assert!(opened("null") > 0);
+}
+
+/// Envoy writes null for the time of headers that never came: once such lines were no request.
+#[test]
+fn a_call_that_got_no_answer_is_a_request_and_a_failure() {
+    let refused = "upstream_reset_before_response_started{remote_connection_failure}";
+    let log = streams("null").replace("via_upstream", refused).replace(":200,", ":503,");
+    let circuit = &report("refused", CONFIG, &log)["circuits"][0];
+    assert_eq!((&circuit["requests"], &circuit["failed"]), (&json!(1_800), &json!(1_800)));
+}
+
+/// The probe of 12:01:10.500 streams for a minute: it has passed one second after its headers.
+#[test]
+fn a_probe_passes_by_its_headers_though_its_stream_goes_on() {
+    let entries = outage().into_iter().map(|it| match it.began {
+        70_500 => Entry { took: 60_000, status: 200, ..it },
+        _ => it,
+    });
+    let log = log(entries.collect()).replace(":60000,", r#":60000,"response_milliseconds":30,"#);
+    assert!(log.contains("response_milliseconds"));
+    let found = transitions(&report("streaming", CONFIG, &log)["circuits"][0]);
+    assert_eq!((&found[2][1], &found[2][2]), (&json!("closed"), &json!("1 probe succeeded")));
+    let at = found[2][0].as_str().unwrap();
+    assert!(("2026-01-31T12:01:11.530Z"..="2026-01-31T12:01:11.550Z").contains(&at), "{at}");
+}
+
 /// Its 60 s lie beyond the lease of 30 s: the circuit does not wait for its end.
 #[test]
 fn a_probe_that_hangs_is_judged_by_its_lease() {

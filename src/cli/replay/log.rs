@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::flags;
 use crate::breaker::Outcome;
-use crate::classify::{By, Ending, Rules};
+use crate::classify::{By, Ending, Rules, VIA_UPSTREAM};
 use crate::config::{Config, Mode};
 use crate::time::{Span, Timestamp};
 
@@ -30,6 +30,9 @@ pub(super) struct Names {
     /// How long it took in milliseconds, %DURATION%
     #[arg(long = "duration-field", value_name = "NAME", default_value = "milliseconds")]
     duration: String,
+    /// How long until response headers came, %RESPONSE_DURATION%; null where none did
+    #[arg(long = "headers-field", value_name = "NAME", default_value = "response_milliseconds")]
+    headers: String,
     /// %UPSTREAM_CLUSTER_RAW%
     #[arg(long = "cluster-field", value_name = "NAME", default_value = "cluster")]
     cluster: String,
@@ -85,6 +88,10 @@ pub(super) struct Request {
     /// Times are unix nanoseconds.
     pub(super) began: Timestamp,
     pub(super) ended: Timestamp,
+    /// When its response headers came: at its end, where the log does not say.
+    pub(super) answered: Timestamp,
+    /// Whether they were such that a probe has passed.
+    pub(super) are_headers_good: bool,
     /// Its place among the log's clusters.
     pub(super) cluster: usize,
     method: usize,
@@ -135,6 +142,8 @@ impl Log {
             Fields::read(line, names).map_err(|error| format!("not a JSON object: {error}"))?;
         let began = fields.began().map_err(|problem| format!("`{}`: {problem}", names.time))?;
         let took = fields.took().map_err(|problem| format!("`{}`: {problem}", names.duration))?;
+        let headers =
+            fields.headers().map_err(|problem| format!("`{}`: {problem}", names.headers))?;
         let status = fields.status().map_err(|problem| format!("`{}`: {problem}", names.status))?;
         let Some(cluster) = text(&fields.cluster) else {
             self.without_cluster += 1;
@@ -145,9 +154,14 @@ impl Log {
         let (outcome, by) =
             rules.map_or((Outcome::Ignored, By::Proxy), |rules| fields.outcome(status, &rules));
         let method = self.known_method(text(&fields.method).unwrap_or_default());
+        let are_good = |rules: &Rules| {
+            status.is_some_and(|status| rules.are_good_headers(status, VIA_UPSTREAM))
+        };
         self.requests.push(Request {
             began,
             ended: began + took,
+            answered: began + headers.map_or(took, |headers| headers.min(took)),
+            are_headers_good: rules.as_ref().is_some_and(are_good),
             cluster,
             method,
             outcome,
@@ -183,6 +197,7 @@ impl Log {
 struct Fields {
     time: Value,
     duration: Value,
+    headers: Value,
     cluster: Value,
     status: Value,
     flags: Value,
@@ -210,12 +225,16 @@ impl Fields {
     }
 
     fn took(&self) -> Result<Span, String> {
-        /// Longer than any log.
-        const MOST: f64 = 1e12;
-        let millis = number(&self.duration).filter(|millis| (0.0..=MOST).contains(millis));
-        let millis =
-            millis.ok_or_else(|| format!("{}, expected milliseconds", shown(&self.duration)))?;
-        Ok(Span::from_nanos((millis * 1e6).round() as u64))
+        millis(&self.duration)
+    }
+
+    /// Envoy writes null, in text "-", where no answer came.
+    fn headers(&self) -> Result<Option<Span>, String> {
+        match &self.headers {
+            Value::Null => Ok(None),
+            Value::String(text) if text == "-" => Ok(None),
+            value => millis(value).map(Some),
+        }
     }
 
     /// Envoy writes 0 where there was no response.
@@ -264,6 +283,14 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
+fn millis(value: &Value) -> Result<Span, String> {
+    /// Longer than any log.
+    const MOST: f64 = 1e12;
+    let millis = number(value).filter(|millis| (0.0..=MOST).contains(millis));
+    let millis = millis.ok_or_else(|| format!("{}, expected milliseconds", shown(value)))?;
+    Ok(Span::from_nanos((millis * 1e6).round() as u64))
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "missing".to_owned(),
@@ -296,6 +323,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
             let known = [
                 (&names.time, &mut fields.time),
                 (&names.duration, &mut fields.duration),
+                (&names.headers, &mut fields.headers),
                 (&names.cluster, &mut fields.cluster),
                 (&names.status, &mut fields.status),
                 (&names.flags, &mut fields.flags),
