@@ -3,6 +3,7 @@
 //! Native, behind the feature `cli`: nothing of it is in the module.
 
 mod check;
+mod encoding;
 mod replay;
 
 use std::fs;

@@ -263,16 +263,18 @@ fn lines_that_are_no_request_are_counted_and_the_first_shown() {
         &good.replace(r#""milliseconds":1"#, r#""milliseconds":-1"#),
         &good.replace(r#""status":200"#, r#""status":"OK""#),
         &good.replace(r#""time""#, r#""at""#),
+        &good.replace(r#""status""#, r#""code""#),
+        &good.replace(r#""cluster":"a""#, r#""cluster":["a"]"#),
         &good[..good.len() / 2],
     ];
     let log = good.clone() + &bad.concat() + "\n\n" + &without + &good;
     let report = fusebox(&["replay", "-", "--json"], &log).json();
-    assert_eq!((&report["requests"], &report["bad_lines"]), (&json!(2), &json!(8)));
+    assert_eq!((&report["requests"], &report["bad_lines"]), (&json!(2), &json!(10)));
     assert_eq!(report["without_cluster"], 1);
 
     let out = fusebox(&["replay", "-"], &log).out;
     for line in [
-        "8 lines that are no request, left out; the first:",
+        "10 lines that are no request, left out; the first:",
         "  line 2: not a JSON object: ",
         "  line 5: `time`: \"yesterday 12:00:00.000Z\", expected a time such as \"2026-01-31T12:00:00.000Z\"",
         "  line 6: `milliseconds`: -1, expected milliseconds",
@@ -280,6 +282,63 @@ fn lines_that_are_no_request_are_counted_and_the_first_shown() {
         assert!(out.lines().any(|it| it.starts_with(line)), "{line}\nin:\n{out}");
     }
     assert!(!out.contains("line 7:"), "only the first are shown:\n{out}");
+}
+
+/// Once it was no error to have understood nothing, so that a script took the upstream for well.
+#[test]
+fn a_log_without_any_request_is_an_error_that_says_what_was_expected() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let text = "[2026-01-31T12:00:00.000Z] \"GET / HTTP/1.1\" 200 - via_upstream\n";
+    for (arguments, log, expected) in [
+        (
+            &["--time-field", "start"][..],
+            good.repeat(3),
+            "none of its 3 lines is a request to a cluster, expected a JSON object per line with \
+             start, milliseconds, cluster and status (docs/replay.md); other names: --time-field \
+             and the like; line 1: `start`: missing, expected a time such as",
+        ),
+        (&[], "\n".to_owned(), "its one line is no request to a cluster, expected a JSON object"),
+        (
+            &[],
+            text.repeat(3),
+            "none of its 3 lines is a request to a cluster: this is Envoy's text format, expected \
+             json_format as in envoy/envoy.yaml\n",
+        ),
+        (
+            &["--cluster-field", "upstream_cluster"],
+            good.repeat(2),
+            "none of its 2 lines is a request to a cluster: there is no `upstream_cluster`, \
+             another name: --cluster-field\n",
+        ),
+        (
+            &[],
+            good.replace(r#""cluster":"a""#, r#""cluster":"-""#),
+            "its one line is no request to a cluster: `cluster` is empty where there is one\n",
+        ),
+        (&[], "{\0\"\0t\0".to_owned(), "its one line is no request to a cluster, expected a"),
+    ] {
+        let done = fusebox(&[&["replay", "-"], arguments].concat(), &log);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{log}");
+        let said = done.err.strip_prefix("-: ").unwrap();
+        assert!(said.starts_with(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_log_that_is_no_text_is_refused_and_one_with_a_byte_order_mark_is_read() {
+    let line = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let path = format!("{}/bytes.log", env!("CARGO_TARGET_TMPDIR"));
+    let replay = |start: &[u8], rest: &str| {
+        std::fs::write(&path, [start, rest.as_bytes()].concat()).unwrap();
+        fusebox(&["replay", &path, "--json"], "")
+    };
+    let gzip = format!("{path}: gzip, expected text: zcat access.log.gz | fusebox replay -\n");
+    assert_eq!((replay(b"\x1f\x8b", &line).code, replay(b"\x1f\x8b", &line).err), (1, gzip));
+    let utf_16 = format!("{path}: UTF-16, expected UTF-8\n");
+    assert_eq!((replay(b"\xff\xfe", &line).code, replay(b"\xff\xfe", &line).err), (1, utf_16));
+    let marked = replay(b"\xef\xbb\xbf", &line.repeat(2)).json();
+    assert_eq!((&marked["requests"], &marked["bad_lines"]), (&json!(2), &json!(0)));
 }
 
 #[test]

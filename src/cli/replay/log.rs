@@ -65,6 +65,10 @@ pub(super) struct Log {
     pub(super) examples: Vec<Bad>,
     /// Requests that no cluster served: redirects, unknown routes.
     pub(super) without_cluster: u64,
+    /// Whether any line has the field, even empty.
+    has_cluster_field: bool,
+    /// Of the bad lines, those in the format that Envoy has for text.
+    in_text: u64,
     by_name: FnvHashMap<String, usize>,
     methods: Vec<String>,
 }
@@ -114,6 +118,7 @@ impl Log {
             log.lines += 1;
             if let Err(problem) = log.take(&line, names, config) {
                 log.bad += 1;
+                log.in_text += u64::from(line.starts_with(b"[20"));
                 if log.examples.len() < SHOWN {
                     log.examples.push(Bad { line: log.lines, problem });
                 }
@@ -123,6 +128,34 @@ impl Log {
         // A line is written when its request ends. Stable: of the same instant the first line is the first.
         log.requests.sort_by_key(|request| request.began);
         Ok(log)
+    }
+
+    /// For a log without a request: what it should have been.
+    pub(super) fn why_it_is_none(&self, names: &Names) -> String {
+        let none = match self.lines {
+            1 => "its one line is no request to a cluster".to_owned(),
+            n => format!("none of its {n} lines is a request to a cluster"),
+        };
+        if self.in_text > 0 && self.in_text == self.bad {
+            return format!(
+                "{none}: this is Envoy's text format, expected json_format as in envoy/envoy.yaml"
+            );
+        }
+        if self.without_cluster > 0 {
+            let name = &names.cluster;
+            return match self.has_cluster_field {
+                true => format!("{none}: `{name}` is empty where there is one"),
+                false => format!("{none}: there is no `{name}`, another name: --cluster-field"),
+            };
+        }
+        let Names { time, duration, cluster, status, .. } = names;
+        let example = self.examples.first();
+        let example = example.map(|bad| format!("; line {}: {}", bad.line, bad.problem));
+        format!(
+            "{none}, expected a JSON object per line with {time}, {duration}, {cluster} and \
+             {status} (docs/replay.md); other names: --time-field and the like{}",
+            example.unwrap_or_default()
+        )
     }
 
     pub(super) fn method(&self, request: &Request) -> Option<&str> {
@@ -145,7 +178,10 @@ impl Log {
         let headers =
             fields.headers().map_err(|problem| format!("`{}`: {problem}", names.headers))?;
         let status = fields.status().map_err(|problem| format!("`{}`: {problem}", names.status))?;
-        let Some(cluster) = text(&fields.cluster) else {
+        self.has_cluster_field |= fields.cluster.is_some();
+        let cluster =
+            fields.cluster().map_err(|problem| format!("`{}`: {problem}", names.cluster))?;
+        let Some(cluster) = cluster else {
             self.without_cluster += 1;
             return Ok(());
         };
@@ -192,18 +228,18 @@ impl Log {
     }
 }
 
-/// The fields that are looked at, null where there are none.
+/// The fields that are looked at.
 #[derive(Debug, Default)]
 struct Fields {
-    time: Value,
-    duration: Value,
-    headers: Value,
-    cluster: Value,
-    status: Value,
-    flags: Value,
-    details: Value,
-    method: Value,
-    breaker: Value,
+    time: Option<Value>,
+    duration: Option<Value>,
+    headers: Option<Value>,
+    cluster: Option<Value>,
+    status: Option<Value>,
+    flags: Option<Value>,
+    details: Option<Value>,
+    method: Option<Value>,
+    breaker: Option<Value>,
 }
 
 impl Fields {
@@ -231,21 +267,28 @@ impl Fields {
     /// Envoy writes null, in text "-", where no answer came.
     fn headers(&self) -> Result<Option<Span>, String> {
         match &self.headers {
-            Value::Null => Ok(None),
-            Value::String(text) if text == "-" => Ok(None),
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text == "-" => Ok(None),
             value => millis(value).map(Some),
+        }
+    }
+
+    fn cluster(&self) -> Result<Option<&str>, String> {
+        match &self.cluster {
+            None | Some(Value::Null | Value::String(_)) => Ok(text(&self.cluster)),
+            value => Err(format!("{}, expected a name such as \"backend\"", shown(value))),
         }
     }
 
     /// Envoy writes 0 where there was no response.
     fn status(&self) -> Result<Option<u16>, String> {
         let status = match &self.status {
-            Value::Null => Some(0.0),
+            Some(Value::Null) => Some(0.0),
             value => number(value),
         };
-        let status =
-            status.filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status));
-        let status = status.ok_or_else(|| format!("{}, expected a status", shown(&self.status)))?;
+        let status = status
+            .filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status))
+            .ok_or_else(|| format!("{}, expected a status", shown(&self.status)))?;
         Ok(Some(status as u16).filter(|status| *status != 0))
     }
 
@@ -272,18 +315,18 @@ impl Fields {
 }
 
 /// Envoy writes "-" where there is nothing.
-fn text(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !matches!(*text, "" | "-"))
+fn text(value: &Option<Value>) -> Option<&str> {
+    value.as_ref()?.as_str().filter(|text| !matches!(*text, "" | "-"))
 }
 
-fn number(value: &Value) -> Option<f64> {
-    match value {
+fn number(value: &Option<Value>) -> Option<f64> {
+    match value.as_ref()? {
         Value::String(text) => text.parse().ok(),
         value => value.as_f64(),
     }
 }
 
-fn millis(value: &Value) -> Result<Span, String> {
+fn millis(value: &Option<Value>) -> Result<Span, String> {
     /// Longer than any log.
     const MOST: f64 = 1e12;
     let millis = number(value).filter(|millis| (0.0..=MOST).contains(millis));
@@ -291,10 +334,10 @@ fn millis(value: &Value) -> Result<Span, String> {
     Ok(Span::from_nanos((millis * 1e6).round() as u64))
 }
 
-fn shown(value: &Value) -> String {
+fn shown(value: &Option<Value>) -> String {
     match value {
-        Value::Null => "missing".to_owned(),
-        value => value.to_string().chars().take(60).collect(),
+        None => "missing".to_owned(),
+        Some(value) => value.to_string().chars().take(60).collect(),
     }
 }
 
@@ -332,7 +375,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
                 (&names.breaker, &mut fields.breaker),
             ];
             match known.into_iter().find(|(known, _)| **known == *name) {
-                Some((_, field)) => *field = from.next_value()?,
+                Some((_, field)) => *field = Some(from.next_value()?),
                 None => _ = from.next_value::<IgnoredAny>()?,
             }
         }
