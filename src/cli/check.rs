@@ -81,7 +81,9 @@ fn text(config: &Config, document: &Value) -> String {
     let (builtin, named): (Vec<_>, Vec<_>) =
         config.entries().partition(|(.., is_builtin)| *is_builtin);
     for (name, ..) in named {
-        let policy = policy_lines(field(field(document, "circuits"), &name));
+        let mut policy = field(field(document, "circuits"), &name).clone();
+        show_dropped_rules(&mut policy, field(document, "defaults"));
+        let policy = policy_lines(&policy);
         text += &format!("\n{}\n{}", Word(&name), table(&policy, &defaults, "  "));
     }
     if config.entries().any(|(.., is_builtin)| !is_builtin) {
@@ -92,6 +94,14 @@ fn text(config: &Config, document: &Value) -> String {
         text += &format!("\nNot guarded unless named more exactly: {}\n", names.join(", "));
     }
     text
+}
+
+/// `trip` is replaced whole: the rules that an entry does not name again are off.
+fn show_dropped_rules(policy: &mut Value, defaults: &Value) {
+    let Some(Value::Object(trip)) = policy.get_mut("trip") else { return };
+    for (rule, _) in field(defaults, "trip").as_object().into_iter().flatten() {
+        trip.entry(rule.as_str()).or_insert("off".into());
+    }
 }
 
 /// Null where there is none.

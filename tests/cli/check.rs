@@ -48,7 +48,8 @@ fn the_policy_of_each_name_is_shown_with_what_differs() {
     has(backend, "trip.slow_ratio.ratio", "0.8 *");
     has(backend, "fallback.0.cache.max_age", "24h *");
     has(backend, "fallback.1.respond.status", "200 *");
-    assert!(!backend.contains("consecutive_failures"), "{backend}");
+    has(backend, "trip.consecutive_failures", "off *");
+    has(backend, "trip.failure_ratio", "off *");
     assert!(rest.trim_start().starts_with("mode              off *\n"), "{rest}");
     assert!(rest.contains("BlackHoleCluster, PassthroughCluster, inbound|*"), "{rest}");
 }
