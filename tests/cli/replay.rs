@@ -275,9 +275,10 @@ fn lines_that_are_no_request_are_counted_and_the_first_shown() {
     let out = fusebox(&["replay", "-"], &log).out;
     for line in [
         "10 lines that are no request, left out; the first:",
-        "  line 2: not a JSON object: ",
-        "  line 5: `time`: \"yesterday 12:00:00.000Z\", expected a time such as \"2026-01-31T12:00:00.000Z\"",
-        "  line 6: `milliseconds`: -1, expected milliseconds",
+        "  line 2: not a JSON object: invalid type: sequence, expected an object at column ",
+        "  line 5: `time`: \"yesterday 12:00:00.000Z\", expected a time such as \"2026-01-31T12:00:00.000Z\" \
+         (%START_TIME% without a format)",
+        "  line 6: `milliseconds`: -1, expected milliseconds such as 20",
     ] {
         assert!(out.lines().any(|it| it.starts_with(line)), "{line}\nin:\n{out}");
     }
@@ -402,6 +403,33 @@ fn a_name_cannot_forge_a_line_or_steer_a_terminal() {
     let line = Entry { began: 0, took: 1, cluster: "a\n\u{1b}[2J", status: 200 }.line();
     let out = fusebox(&["replay", "-"], &line).out;
     assert!(out.contains("\n\"a\\n\\u{1b}[2J\"\n"), "{out}");
+}
+
+#[test]
+fn a_value_that_is_not_understood_is_cut_and_cannot_steer_a_terminal() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let bad = good.replace("2026-01-31T12:00:00.000Z", &"\u{9b}".repeat(5_000));
+    let out = fusebox(&["replay", "-"], &(bad + &good)).out;
+    assert!(
+        out.contains(&format!("`time`: \"{}\", expected a time", r"\u{9b}".repeat(60))),
+        "{out}"
+    );
+}
+
+#[test]
+fn one_is_not_told_as_many() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let out = fusebox(&["replay", "-"], &good).out;
+    assert!(out.starts_with("-: 1 line, 1 request to a cluster\n"), "{out}");
+    assert!(out.contains("\n  1 request: 1 succeeded"), "{out}");
+    let out =
+        fusebox(&["replay", "-"], &(good.clone() + "[]\n" + &good.replace("\"a\"", "null"))).out;
+    assert!(
+        out.contains(
+            "\n1 request without a cluster, left out\n1 line that is no request, left out:\n"
+        ),
+        "{out}"
+    );
 }
 
 #[test]

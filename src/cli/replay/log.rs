@@ -17,6 +17,8 @@ use crate::time::{Span, Timestamp};
 
 /// How many lines that were not understood are shown.
 const SHOWN: usize = 5;
+/// Of a value that was not understood.
+const LONGEST: usize = 60;
 /// What a filter says of a failure whose response it has replaced.
 const REPLACED: &str = "circuit_breaker_upstream_failed";
 
@@ -171,8 +173,8 @@ impl Log {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let fields =
-            Fields::read(line, names).map_err(|error| format!("not a JSON object: {error}"))?;
+        let fields = Fields::read(line, names)
+            .map_err(|error| format!("not a JSON object: {}", message(&error)))?;
         let began = fields.began().map_err(|problem| format!("`{}`: {problem}", names.time))?;
         let took = fields.took().map_err(|problem| format!("`{}`: {problem}", names.duration))?;
         let headers =
@@ -251,13 +253,15 @@ impl Fields {
     }
 
     fn began(&self) -> Result<Timestamp, String> {
-        const EXPECTED: &str = "expected a time such as \"2026-01-31T12:00:00.000Z\"";
-        let shown = text(&self.time).ok_or_else(|| format!("{}, {EXPECTED}", shown(&self.time)))?;
-        let instant: Instant = shown.parse().map_err(|_| format!("{shown:?}, {EXPECTED}"))?;
+        const EXPECTED: &str = "expected a time such as \"2026-01-31T12:00:00.000Z\" \
+                                (%START_TIME% without a format)";
+        let shown = shown(&self.time);
+        let text = text(&self.time).ok_or_else(|| format!("{shown}, {EXPECTED}"))?;
+        let instant: Instant = text.parse().map_err(|_| format!("{shown}, {EXPECTED}"))?;
         let nanos = u64::try_from(instant.as_nanosecond());
         nanos
             .map(Timestamp::from_nanos)
-            .map_err(|_| format!("{shown:?} is before 1970 or after 2554, {EXPECTED}"))
+            .map_err(|_| format!("{shown} is before 1970 or after 2554, {EXPECTED}"))
     }
 
     fn took(&self) -> Result<Span, String> {
@@ -288,7 +292,9 @@ impl Fields {
         };
         let status = status
             .filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status))
-            .ok_or_else(|| format!("{}, expected a status", shown(&self.status)))?;
+            .ok_or_else(|| {
+                format!("{}, expected a status such as 200, or 0", shown(&self.status))
+            })?;
         Ok(Some(status as u16).filter(|status| *status != 0))
     }
 
@@ -330,14 +336,28 @@ fn millis(value: &Option<Value>) -> Result<Span, String> {
     /// Longer than any log.
     const MOST: f64 = 1e12;
     let millis = number(value).filter(|millis| (0.0..=MOST).contains(millis));
-    let millis = millis.ok_or_else(|| format!("{}, expected milliseconds", shown(value)))?;
+    let millis =
+        millis.ok_or_else(|| format!("{}, expected milliseconds such as 20", shown(value)))?;
     Ok(Span::from_nanos((millis * 1e6).round() as u64))
 }
 
+/// Longer values are cut, and what could steer a terminal is escaped.
 fn shown(value: &Option<Value>) -> String {
+    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
     match value {
         None => "missing".to_owned(),
-        Some(value) => value.to_string().chars().take(60).collect(),
+        Some(Value::String(text)) => format!("{:?}", cut(text)),
+        Some(value) => cut(&value.to_string()).replace(char::is_control, "?"),
+    }
+}
+
+/// Of a log each line is read by itself: its number is not that of the file.
+fn message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match message.strip_suffix(&place) {
+        Some(message) => format!("{message} at column {}", error.column()),
+        None => message,
     }
 }
 
