@@ -50,6 +50,15 @@ def test_circuits_are_labelled_as_in_the_example():
     assert bootstrap_of_kubernetes()["stats_config"] == TAGS
 
 
+def test_the_config_map_logs_what_a_replay_reads():
+    own, example = (
+        connection_manager(each, "proxy")["access_log"]
+        for each in (bootstrap_of_kubernetes(), yaml.safe_load((ENVOY_DIRECTORY / "envoy.yaml").read_text()))
+    )
+
+    assert own == example
+
+
 def test_the_configuration_of_the_config_map_guards_its_backend(run, upstream):
     proxy = run(localized(bootstrap_of_kubernetes(), backend=upstream))
 
