@@ -3,6 +3,7 @@
 //! Native, behind the feature `cli`: nothing of it is in the module.
 
 mod check;
+mod encoding;
 mod replay;
 
 use std::fs;
@@ -63,12 +64,25 @@ fn is_stdin(path: &Path) -> bool {
 
 /// Reads and checks a configuration. What is wrong with it is said in the words of Envoy's log.
 fn read_config(path: &Path) -> Result<Config, String> {
+    parse_config(path, &read_bytes(path)?)
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = if is_stdin(path) {
         io::stdin().read_to_end(&mut bytes).map(|_| bytes)
     } else {
         fs::read(path)
     };
-    let bytes = read.map_err(|error| format!("{}: {error}", path.display()))?;
-    Config::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+    read.map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn parse_config(path: &Path, bytes: &[u8]) -> Result<Config, String> {
+    Config::parse(bytes).map_err(|error| {
+        let problem = match encoding::not_json(bytes) {
+            Some(what) => what.to_owned(),
+            None => error.to_string(),
+        };
+        format!("{}: {problem}", path.display())
+    })
 }

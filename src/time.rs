@@ -95,16 +95,23 @@ impl Add for Span {
     }
 }
 
-/// As a user writes it: `250ms`, `30s`, `5m`, `1.5s`; the largest unit that is exact to the
+/// As a user writes it: `250ms`, `30s`, `5m`, `24h`, `1.5s`; the largest unit that is exact to the
 /// millisecond.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0 / 1_000_000;
         match millis {
             0 => write!(f, "{}ns", self.0),
+            _ if millis.is_multiple_of(3_600_000) => write!(f, "{}h", millis / 3_600_000),
             _ if millis.is_multiple_of(60_000) => write!(f, "{}m", millis / 60_000),
             _ if millis.is_multiple_of(1_000) => write!(f, "{}s", millis / 1_000),
-            1_001.. => write!(f, "{}.{:03}s", millis / 1_000, millis % 1_000),
+            1_001.. => {
+                let (mut digits, mut part) = (3, millis % 1_000);
+                while part.is_multiple_of(10) {
+                    (digits, part) = (digits - 1, part / 10);
+                }
+                write!(f, "{}.{part:0digits$}s", millis / 1_000)
+            }
             _ => write!(f, "{millis}ms"),
         }
     }
@@ -147,6 +154,10 @@ mod tests {
         assert_eq!(shown(250), "250ms");
         assert_eq!(shown(30_000), "30s");
         assert_eq!(shown(300_000), "5m");
-        assert_eq!(shown(1_500), "1.500s");
+        assert_eq!(shown(86_400_000), "24h");
+        assert_eq!(shown(5_400_000), "90m");
+        assert_eq!(shown(1_500), "1.5s");
+        assert_eq!(shown(1_050), "1.05s");
+        assert_eq!(shown(61_007), "61.007s");
     }
 }

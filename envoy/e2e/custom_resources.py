@@ -77,7 +77,9 @@ EXTENSION_POLICY = fields(
     ),
 )
 
-FILTER_NAMES = one_of("envoy.filters.http.wasm", "envoy.filters.http.ratelimit")
+FILTER_NAMES = one_of(
+    *(f"envoy.filters.http.{name}" for name in ("wasm", "rbac", "local_ratelimit", "ratelimit")),
+)
 ENVOY_PROXY = fields(
     filterOrder=list_of(fields(["name"], name=FILTER_NAMES, after=FILTER_NAMES)),
     bootstrap=fields(["value"], type=one_of("Merge", "Replace", "JSONPatch"), value=STRING),

@@ -25,3 +25,15 @@ def patches(file, apply_to, name="fusebox"):
 def bootstrap_of_kubernetes():
     """The Envoy configuration that the ConfigMap holds."""
     return yaml.safe_load(document("kubernetes/fusebox.yaml", "ConfigMap", "envoy")["data"]["envoy.yaml"])
+
+
+def ordered(chain, positions):
+    """The filters, by type, as Envoy Gateway orders them: a position whose other filter is not there does nothing."""
+    chain = list(chain)
+    for position in positions:
+        moved = [each for each in chain if each == position["name"]]
+        if moved and position["after"] in chain:
+            rest = [each for each in chain if each != position["name"]]
+            place = len(rest) - rest[::-1].index(position["after"])
+            chain = rest[:place] + moved + rest[place:]
+    return chain

@@ -71,3 +71,15 @@ def test_the_log_tells_what_became_of_the_request(logged, name, says, status, de
     else:
         assert entry["cluster"] == answered_by
         assert entry["upstream"].startswith("127.0.0.1:")
+
+
+def test_the_log_tells_when_response_headers_came_if_they_did(start, upstream):
+    proxy = start(cluster("backend", upstream), plugin=plugin())
+    proxy.get("/answered")
+    upstream.refuse()
+    proxy.get("/refused")
+
+    [answered], [refused] = proxy.logged("/answered"), proxy.logged("/refused")
+
+    assert 0 <= answered["response_milliseconds"] <= answered["milliseconds"]
+    assert (refused["response_milliseconds"], refused["status"]) == (None, 503)

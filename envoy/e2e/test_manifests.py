@@ -1,5 +1,6 @@
 """The manifests: held against schemas, and what Envoy gets through them run by a real one. No control plane takes part."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from e2e.custom_resources import SCHEMAS
-from e2e.manifests import MODULE_CODE, bootstrap_of_kubernetes, document, documents, patches
+from e2e.manifests import MODULE_CODE, bootstrap_of_kubernetes, document, documents, ordered, patches
 from e2e.words import assert_rejected, trip
 from rig.config import ENVOY_DIRECTORY, bootstrap, cluster, connection_manager, localized, wasm
 from rig.wait import wait_until
@@ -47,6 +48,15 @@ def test_circuits_are_labelled_as_in_the_example():
     assert patched["value"]["stats_config"] == TAGS
     assert merged["stats_config"] == TAGS
     assert bootstrap_of_kubernetes()["stats_config"] == TAGS
+
+
+def test_the_config_map_logs_what_a_replay_reads():
+    own, example = (
+        connection_manager(each, "proxy")["access_log"]
+        for each in (bootstrap_of_kubernetes(), yaml.safe_load((ENVOY_DIRECTORY / "envoy.yaml").read_text()))
+    )
+
+    assert own == example
 
 
 def test_the_configuration_of_the_config_map_guards_its_backend(run, upstream):
@@ -127,6 +137,20 @@ def test_what_envoy_gateway_makes_of_the_policy_guards_a_route(run, upstream):
     )
 
     assert_is_guarded(run(config), ROUTE, upstream)
+
+
+LATER = ("rbac", "local_ratelimit", "ratelimit")
+
+
+@pytest.mark.parametrize("later", [each for n in range(4) for each in itertools.combinations(LATER, n)], ids="+".join)
+def test_envoy_gateway_puts_the_filter_after_those_that_refuse_requests(later):
+    """Once only a global rate limit moved it: with authorization alone it stayed in front, and so did its cache."""
+    chain = [f"envoy.filters.http.{each}" for each in ("jwt_authn", "wasm", *later, "compressor", "router")]
+
+    in_order = ordered(chain, document(POLICY, "EnvoyProxy")["spec"]["filterOrder"])
+
+    others = [f"envoy.filters.http.{each}" for each in ("jwt_authn", *later)]
+    assert in_order == [*others, "envoy.filters.http.wasm", *chain[-2:]]
 
 
 def with_plugin(cluster, configuration, **plugin):

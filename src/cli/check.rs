@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::read_config;
+use super::{parse_config, read_bytes};
 use crate::config::{Config, schema};
 use crate::events::Word;
 
@@ -22,17 +22,25 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<String, String> {
-    let config = read_config(&arguments.config)?;
+    let bytes = read_bytes(&arguments.config)?;
+    let config = parse_config(&arguments.config, &bytes)?;
     let filled_in = filled_in(&config);
     if arguments.json {
         // A document always serialises.
         return Ok(serde_json::to_string_pretty(&filled_in).unwrap_or_default() + "\n");
     }
-    Ok(format!(
-        "{}: the configuration is good\n\n{}",
-        arguments.config.display(),
-        text(&config, &filled_in)
-    ))
+    let is_empty = bytes.trim_ascii().is_empty();
+    let verdict =
+        if is_empty { "empty, so the built-in defaults hold" } else { "the configuration is good" };
+    let path = arguments.config.display();
+    Ok(format!("{path}: {verdict}\n\n{}", text(&config, &filled_in)))
+}
+
+/// As people write one, in the largest unit that is exact.
+fn size(bytes: u64) -> Value {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let exact = units.into_iter().find(|(_, unit)| bytes.is_multiple_of(*unit));
+    exact.map_or(bytes.into(), |(name, unit)| format!("{}{name}", bytes / unit).into())
 }
 
 /// The same configuration with nothing left out.
@@ -65,7 +73,7 @@ fn filled_in(config: &Config) -> Value {
         "max_circuits": config.max_circuits,
         "defaults": schema::filled_in("policy", &config.defaults().document),
         "circuits": circuits,
-        "cache": { "max_bytes": config.cache_bytes },
+        "cache": { "max_bytes": size(config.cache_bytes) },
         "status": status,
         "events": { "webhook": webhook },
     })
@@ -81,7 +89,9 @@ fn text(config: &Config, document: &Value) -> String {
     let (builtin, named): (Vec<_>, Vec<_>) =
         config.entries().partition(|(.., is_builtin)| *is_builtin);
     for (name, ..) in named {
-        let policy = policy_lines(field(field(document, "circuits"), &name));
+        let mut policy = field(field(document, "circuits"), &name).clone();
+        show_dropped_rules(&mut policy, field(document, "defaults"));
+        let policy = policy_lines(&policy);
         text += &format!("\n{}\n{}", Word(&name), table(&policy, &defaults, "  "));
     }
     if config.entries().any(|(.., is_builtin)| !is_builtin) {
@@ -92,6 +102,14 @@ fn text(config: &Config, document: &Value) -> String {
         text += &format!("\nNot guarded unless named more exactly: {}\n", names.join(", "));
     }
     text
+}
+
+/// `trip` is replaced whole: the rules that an entry does not name again are off.
+fn show_dropped_rules(policy: &mut Value, defaults: &Value) {
+    let Some(Value::Object(trip)) = policy.get_mut("trip") else { return };
+    for (rule, _) in field(defaults, "trip").as_object().into_iter().flatten() {
+        trip.entry(rule.as_str()).or_insert("off".into());
+    }
 }
 
 /// Null where there is none.

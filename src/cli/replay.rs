@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{is_stdin, read_config};
+use super::{encoding, is_stdin, read_config};
 use crate::config::Config;
 use log::{Log, Names};
 use report::Report;
@@ -44,8 +44,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<String, String> {
         None => Config::parse(b"").map_err(|error| error.to_string())?,
     };
     let in_file = |error: io::Error| format!("{}: {error}", arguments.log.display());
-    let log = Log::read(open(&arguments.log).map_err(in_file)?, &arguments.names, &config);
-    let log = log.map_err(in_file)?;
+    let mut lines = open(&arguments.log).map_err(in_file)?;
+    begin(&mut lines, &arguments.log)?;
+    let log = Log::read(lines, &arguments.names, &config).map_err(in_file)?;
+    if log.lines > 0 && log.requests.is_empty() {
+        let why = log.why_it_is_none(&arguments.names);
+        return Err(format!("{}: {why}", arguments.log.display()));
+    }
 
     let progress = bar(Some(log.requests.len() as u64), "replaying");
     let stories = run::replay(&log, config, || progress.inc(1));
@@ -62,6 +67,24 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     Ok(Box::new(BufReader::with_capacity(1 << 20, bar(Some(length), "reading").wrap_read(file))))
+}
+
+/// Passes over a byte order mark, and refuses what is no text at all.
+fn begin(lines: &mut impl BufRead, path: &Path) -> Result<(), String> {
+    let path = path.display();
+    let start = lines.fill_buf().map_err(|error| format!("{path}: {error}"))?;
+    match encoding::not_text(start) {
+        None => {}
+        Some("gzip") => {
+            let way = "zcat access.log.gz | fusebox replay -";
+            return Err(format!("{path}: gzip, expected text: {way}"));
+        }
+        Some(kind) => return Err(format!("{path}: {kind}, expected UTF-8")),
+    }
+    if start.starts_with(encoding::BYTE_ORDER_MARK) {
+        lines.consume(encoding::BYTE_ORDER_MARK.len());
+    }
+    Ok(())
 }
 
 /// On standard error, and only where that is a terminal.

@@ -5,8 +5,11 @@ use std::process::Command;
 use std::{env, fs, process};
 
 const PAGES: [&str; 2] = [include_str!("../../README.md"), include_str!("../../docs/replay.md")];
-const LINE: &str =
-    r#"{"time": "2026-01-31T12:00:00Z", "milliseconds": 20, "cluster": "backend", "status": 200}"#;
+/// By the names of the examples, and by those of a mesh.
+const LINE: &str = r#"{
+    "time": "2026-01-31T12:00:00Z", "milliseconds": 20, "cluster": "backend", "status": 200,
+    "start_time": "2026-01-31T12:00:00Z", "duration": 20, "upstream_cluster": "backend", "response_code": 200
+}"#;
 
 /// Through a shell, in a directory that has the files they name.
 #[test]
@@ -14,10 +17,11 @@ fn each_command_of_the_documentation_runs() {
     let directory = env::temp_dir().join(format!("fusebox-documented-{}", process::id()));
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("config.json"), "{}").unwrap();
-    fs::write(directory.join("access.log"), LINE).unwrap();
+    fs::write(directory.join("access.log"), LINE.replace('\n', "")).unwrap();
     assert!(runs(&directory, "gzip --keep access.log"));
-    let lines = PAGES.into_iter().flat_map(str::lines);
-    let commands: Vec<_> = lines
+    let pages = PAGES.concat().replace("\\\n", " ");
+    let commands: Vec<_> = pages
+        .lines()
         .filter(|line| line.starts_with("dist/fusebox ") || line.contains("| dist/fusebox "))
         .collect();
     assert!(commands.len() > 4);

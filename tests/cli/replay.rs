@@ -191,6 +191,50 @@ fn a_call_that_hangs_is_slow_long_before_it_ends() {
     assert!(("2026-01-31T12:01:04.000Z".."2026-01-31T12:01:09.000Z").contains(&at), "{at}");
 }
 
+/// As `outage`, but that responses go on for a minute after their headers.
+fn streams(headers: &str) -> String {
+    let long = outage().into_iter().map(|it| Entry { took: 60_000, status: 200, ..it }).collect();
+    log(long).replace(r#""method""#, &format!(r#""response_milliseconds":{headers},"method""#))
+}
+
+#[test]
+fn a_call_is_slow_by_when_its_headers_came_or_by_its_end_where_none_did() {
+    let config = r#"{"defaults": {
+        "trip": {"slow_ratio": {"ratio": 0.5, "minimum_requests": 20}},
+        "classify": {"slow_after": "2s"}
+    }}"#;
+    let opened = |headers: &str| {
+        report("headers", config, &streams(headers))["circuits"][0]["opened"].as_u64().unwrap()
+    };
+    assert_eq!(opened("20"), 0);
+    assert!(opened("2500") > 0);
+    assert!(opened("null") > 0);
+}
+
+/// Envoy writes null for the time of headers that never came: once such lines were no request.
+#[test]
+fn a_call_that_got_no_answer_is_a_request_and_a_failure() {
+    let refused = "upstream_reset_before_response_started{remote_connection_failure}";
+    let log = streams("null").replace("via_upstream", refused).replace(":200,", ":503,");
+    let circuit = &report("refused", CONFIG, &log)["circuits"][0];
+    assert_eq!((&circuit["requests"], &circuit["failed"]), (&json!(1_800), &json!(1_800)));
+}
+
+/// The probe of 12:01:10.500 streams for a minute: it has passed one second after its headers.
+#[test]
+fn a_probe_passes_by_its_headers_though_its_stream_goes_on() {
+    let entries = outage().into_iter().map(|it| match it.began {
+        70_500 => Entry { took: 60_000, status: 200, ..it },
+        _ => it,
+    });
+    let log = log(entries.collect()).replace(":60000,", r#":60000,"response_milliseconds":30,"#);
+    assert!(log.contains("response_milliseconds"));
+    let found = transitions(&report("streaming", CONFIG, &log)["circuits"][0]);
+    assert_eq!((&found[2][1], &found[2][2]), (&json!("closed"), &json!("1 probe succeeded")));
+    let at = found[2][0].as_str().unwrap();
+    assert!(("2026-01-31T12:01:11.530Z"..="2026-01-31T12:01:11.550Z").contains(&at), "{at}");
+}
+
 /// Its 60 s lie beyond the lease of 30 s: the circuit does not wait for its end.
 #[test]
 fn a_probe_that_hangs_is_judged_by_its_lease() {
@@ -219,23 +263,83 @@ fn lines_that_are_no_request_are_counted_and_the_first_shown() {
         &good.replace(r#""milliseconds":1"#, r#""milliseconds":-1"#),
         &good.replace(r#""status":200"#, r#""status":"OK""#),
         &good.replace(r#""time""#, r#""at""#),
+        &good.replace(r#""status""#, r#""code""#),
+        &good.replace(r#""cluster":"a""#, r#""cluster":["a"]"#),
         &good[..good.len() / 2],
     ];
     let log = good.clone() + &bad.concat() + "\n\n" + &without + &good;
     let report = fusebox(&["replay", "-", "--json"], &log).json();
-    assert_eq!((&report["requests"], &report["bad_lines"]), (&json!(2), &json!(8)));
+    assert_eq!((&report["requests"], &report["bad_lines"]), (&json!(2), &json!(10)));
     assert_eq!(report["without_cluster"], 1);
 
     let out = fusebox(&["replay", "-"], &log).out;
     for line in [
-        "8 lines that are no request, left out; the first:",
-        "  line 2: not a JSON object: ",
-        "  line 5: `time`: \"yesterday 12:00:00.000Z\", expected a time such as \"2026-01-31T12:00:00.000Z\"",
-        "  line 6: `milliseconds`: -1, expected milliseconds",
+        "10 lines that are no request, left out; the first:",
+        "  line 2: not a JSON object: invalid type: sequence, expected an object at column ",
+        "  line 5: `time`: \"yesterday 12:00:00.000Z\", expected a time such as \"2026-01-31T12:00:00.000Z\" \
+         (%START_TIME% without a format)",
+        "  line 6: `milliseconds`: -1, expected milliseconds such as 20",
     ] {
         assert!(out.lines().any(|it| it.starts_with(line)), "{line}\nin:\n{out}");
     }
     assert!(!out.contains("line 7:"), "only the first are shown:\n{out}");
+}
+
+/// Once it was no error to have understood nothing, so that a script took the upstream for well.
+#[test]
+fn a_log_without_any_request_is_an_error_that_says_what_was_expected() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let text = "[2026-01-31T12:00:00.000Z] \"GET / HTTP/1.1\" 200 - via_upstream\n";
+    for (arguments, log, expected) in [
+        (
+            &["--time-field", "start"][..],
+            good.repeat(3),
+            "none of its 3 lines is a request to a cluster, expected a JSON object per line with \
+             start, milliseconds, cluster and status (docs/replay.md); other names: --time-field \
+             and the like; line 1: `start`: missing, expected a time such as",
+        ),
+        (&[], "\n".to_owned(), "its one line is no request to a cluster, expected a JSON object"),
+        (
+            &[],
+            text.repeat(3),
+            "none of its 3 lines is a request to a cluster: this is Envoy's text format, expected \
+             json_format as in envoy/envoy.yaml\n",
+        ),
+        (
+            &["--cluster-field", "upstream_cluster"],
+            good.repeat(2),
+            "none of its 2 lines is a request to a cluster: there is no `upstream_cluster`, \
+             another name: --cluster-field\n",
+        ),
+        (
+            &[],
+            good.replace(r#""cluster":"a""#, r#""cluster":"-""#),
+            "its one line is no request to a cluster: `cluster` is empty where there is one\n",
+        ),
+        (&[], "{\0\"\0t\0".to_owned(), "its one line is no request to a cluster, expected a"),
+    ] {
+        let done = fusebox(&[&["replay", "-"], arguments].concat(), &log);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{log}");
+        let said = done.err.strip_prefix("-: ").unwrap();
+        assert!(said.starts_with(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_log_that_is_no_text_is_refused_and_one_with_a_byte_order_mark_is_read() {
+    let line = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let path = format!("{}/bytes.log", env!("CARGO_TARGET_TMPDIR"));
+    let replay = |start: &[u8], rest: &str| {
+        std::fs::write(&path, [start, rest.as_bytes()].concat()).unwrap();
+        fusebox(&["replay", &path, "--json"], "")
+    };
+    let gzip = format!("{path}: gzip, expected text: zcat access.log.gz | fusebox replay -\n");
+    assert_eq!((replay(b"\x1f\x8b", &line).code, replay(b"\x1f\x8b", &line).err), (1, gzip));
+    let utf_16 = format!("{path}: UTF-16, expected UTF-8\n");
+    assert_eq!((replay(b"\xff\xfe", &line).code, replay(b"\xff\xfe", &line).err), (1, utf_16));
+    let marked = replay(b"\xef\xbb\xbf", &line.repeat(2)).json();
+    assert_eq!((&marked["requests"], &marked["bad_lines"]), (&json!(2), &json!(0)));
 }
 
 #[test]
@@ -299,6 +403,33 @@ fn a_name_cannot_forge_a_line_or_steer_a_terminal() {
     let line = Entry { began: 0, took: 1, cluster: "a\n\u{1b}[2J", status: 200 }.line();
     let out = fusebox(&["replay", "-"], &line).out;
     assert!(out.contains("\n\"a\\n\\u{1b}[2J\"\n"), "{out}");
+}
+
+#[test]
+fn a_value_that_is_not_understood_is_cut_and_cannot_steer_a_terminal() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let bad = good.replace("2026-01-31T12:00:00.000Z", &"\u{9b}".repeat(5_000));
+    let out = fusebox(&["replay", "-"], &(bad + &good)).out;
+    assert!(
+        out.contains(&format!("`time`: \"{}\", expected a time", r"\u{9b}".repeat(60))),
+        "{out}"
+    );
+}
+
+#[test]
+fn one_is_not_told_as_many() {
+    let good = Entry { began: 0, took: 1, cluster: "a", status: 200 }.line();
+    let out = fusebox(&["replay", "-"], &good).out;
+    assert!(out.starts_with("-: 1 line, 1 request to a cluster\n"), "{out}");
+    assert!(out.contains("\n  1 request: 1 succeeded"), "{out}");
+    let out =
+        fusebox(&["replay", "-"], &(good.clone() + "[]\n" + &good.replace("\"a\"", "null"))).out;
+    assert!(
+        out.contains(
+            "\n1 request without a cluster, left out\n1 line that is no request, left out:\n"
+        ),
+        "{out}"
+    );
 }
 
 #[test]

@@ -11,12 +11,14 @@ use serde_json::Value;
 
 use super::flags;
 use crate::breaker::Outcome;
-use crate::classify::{By, Ending, Rules};
+use crate::classify::{By, Ending, Rules, VIA_UPSTREAM};
 use crate::config::{Config, Mode};
 use crate::time::{Span, Timestamp};
 
 /// How many lines that were not understood are shown.
 const SHOWN: usize = 5;
+/// Of a value that was not understood.
+const LONGEST: usize = 60;
 /// What a filter says of a failure whose response it has replaced.
 const REPLACED: &str = "circuit_breaker_upstream_failed";
 
@@ -30,6 +32,9 @@ pub(super) struct Names {
     /// How long it took in milliseconds, %DURATION%
     #[arg(long = "duration-field", value_name = "NAME", default_value = "milliseconds")]
     duration: String,
+    /// How long until response headers came, %RESPONSE_DURATION%; null where none did
+    #[arg(long = "headers-field", value_name = "NAME", default_value = "response_milliseconds")]
+    headers: String,
     /// %UPSTREAM_CLUSTER_RAW%
     #[arg(long = "cluster-field", value_name = "NAME", default_value = "cluster")]
     cluster: String,
@@ -62,6 +67,10 @@ pub(super) struct Log {
     pub(super) examples: Vec<Bad>,
     /// Requests that no cluster served: redirects, unknown routes.
     pub(super) without_cluster: u64,
+    /// Whether any line has the field, even empty.
+    has_cluster_field: bool,
+    /// Of the bad lines, those in the format that Envoy has for text.
+    in_text: u64,
     by_name: FnvHashMap<String, usize>,
     methods: Vec<String>,
 }
@@ -85,6 +94,10 @@ pub(super) struct Request {
     /// Times are unix nanoseconds.
     pub(super) began: Timestamp,
     pub(super) ended: Timestamp,
+    /// When its response headers came: at its end, where the log does not say.
+    pub(super) answered: Timestamp,
+    /// Whether they were such that a probe has passed.
+    pub(super) are_headers_good: bool,
     /// Its place among the log's clusters.
     pub(super) cluster: usize,
     method: usize,
@@ -107,6 +120,7 @@ impl Log {
             log.lines += 1;
             if let Err(problem) = log.take(&line, names, config) {
                 log.bad += 1;
+                log.in_text += u64::from(line.starts_with(b"[20"));
                 if log.examples.len() < SHOWN {
                     log.examples.push(Bad { line: log.lines, problem });
                 }
@@ -116,6 +130,34 @@ impl Log {
         // A line is written when its request ends. Stable: of the same instant the first line is the first.
         log.requests.sort_by_key(|request| request.began);
         Ok(log)
+    }
+
+    /// For a log without a request: what it should have been.
+    pub(super) fn why_it_is_none(&self, names: &Names) -> String {
+        let none = match self.lines {
+            1 => "its one line is no request to a cluster".to_owned(),
+            n => format!("none of its {n} lines is a request to a cluster"),
+        };
+        if self.in_text > 0 && self.in_text == self.bad {
+            return format!(
+                "{none}: this is Envoy's text format, expected json_format as in envoy/envoy.yaml"
+            );
+        }
+        if self.without_cluster > 0 {
+            let name = &names.cluster;
+            return match self.has_cluster_field {
+                true => format!("{none}: `{name}` is empty where there is one"),
+                false => format!("{none}: there is no `{name}`, another name: --cluster-field"),
+            };
+        }
+        let Names { time, duration, cluster, status, .. } = names;
+        let example = self.examples.first();
+        let example = example.map(|bad| format!("; line {}: {}", bad.line, bad.problem));
+        format!(
+            "{none}, expected a JSON object per line with {time}, {duration}, {cluster} and \
+             {status} (docs/replay.md); other names: --time-field and the like{}",
+            example.unwrap_or_default()
+        )
     }
 
     pub(super) fn method(&self, request: &Request) -> Option<&str> {
@@ -131,12 +173,17 @@ impl Log {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let fields =
-            Fields::read(line, names).map_err(|error| format!("not a JSON object: {error}"))?;
+        let fields = Fields::read(line, names)
+            .map_err(|error| format!("not a JSON object: {}", message(&error)))?;
         let began = fields.began().map_err(|problem| format!("`{}`: {problem}", names.time))?;
         let took = fields.took().map_err(|problem| format!("`{}`: {problem}", names.duration))?;
+        let headers =
+            fields.headers().map_err(|problem| format!("`{}`: {problem}", names.headers))?;
         let status = fields.status().map_err(|problem| format!("`{}`: {problem}", names.status))?;
-        let Some(cluster) = text(&fields.cluster) else {
+        self.has_cluster_field |= fields.cluster.is_some();
+        let cluster =
+            fields.cluster().map_err(|problem| format!("`{}`: {problem}", names.cluster))?;
+        let Some(cluster) = cluster else {
             self.without_cluster += 1;
             return Ok(());
         };
@@ -145,9 +192,14 @@ impl Log {
         let (outcome, by) =
             rules.map_or((Outcome::Ignored, By::Proxy), |rules| fields.outcome(status, &rules));
         let method = self.known_method(text(&fields.method).unwrap_or_default());
+        let are_good = |rules: &Rules| {
+            status.is_some_and(|status| rules.are_good_headers(status, VIA_UPSTREAM))
+        };
         self.requests.push(Request {
             began,
             ended: began + took,
+            answered: began + headers.map_or(took, |headers| headers.min(took)),
+            are_headers_good: rules.as_ref().is_some_and(are_good),
             cluster,
             method,
             outcome,
@@ -178,17 +230,18 @@ impl Log {
     }
 }
 
-/// The fields that are looked at, null where there are none.
+/// The fields that are looked at.
 #[derive(Debug, Default)]
 struct Fields {
-    time: Value,
-    duration: Value,
-    cluster: Value,
-    status: Value,
-    flags: Value,
-    details: Value,
-    method: Value,
-    breaker: Value,
+    time: Option<Value>,
+    duration: Option<Value>,
+    headers: Option<Value>,
+    cluster: Option<Value>,
+    status: Option<Value>,
+    flags: Option<Value>,
+    details: Option<Value>,
+    method: Option<Value>,
+    breaker: Option<Value>,
 }
 
 impl Fields {
@@ -200,33 +253,48 @@ impl Fields {
     }
 
     fn began(&self) -> Result<Timestamp, String> {
-        const EXPECTED: &str = "expected a time such as \"2026-01-31T12:00:00.000Z\"";
-        let shown = text(&self.time).ok_or_else(|| format!("{}, {EXPECTED}", shown(&self.time)))?;
-        let instant: Instant = shown.parse().map_err(|_| format!("{shown:?}, {EXPECTED}"))?;
+        const EXPECTED: &str = "expected a time such as \"2026-01-31T12:00:00.000Z\" \
+                                (%START_TIME% without a format)";
+        let shown = shown(&self.time);
+        let text = text(&self.time).ok_or_else(|| format!("{shown}, {EXPECTED}"))?;
+        let instant: Instant = text.parse().map_err(|_| format!("{shown}, {EXPECTED}"))?;
         let nanos = u64::try_from(instant.as_nanosecond());
         nanos
             .map(Timestamp::from_nanos)
-            .map_err(|_| format!("{shown:?} is before 1970 or after 2554, {EXPECTED}"))
+            .map_err(|_| format!("{shown} is before 1970 or after 2554, {EXPECTED}"))
     }
 
     fn took(&self) -> Result<Span, String> {
-        /// Longer than any log.
-        const MOST: f64 = 1e12;
-        let millis = number(&self.duration).filter(|millis| (0.0..=MOST).contains(millis));
-        let millis =
-            millis.ok_or_else(|| format!("{}, expected milliseconds", shown(&self.duration)))?;
-        Ok(Span::from_nanos((millis * 1e6).round() as u64))
+        millis(&self.duration)
+    }
+
+    /// Envoy writes null, in text "-", where no answer came.
+    fn headers(&self) -> Result<Option<Span>, String> {
+        match &self.headers {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text == "-" => Ok(None),
+            value => millis(value).map(Some),
+        }
+    }
+
+    fn cluster(&self) -> Result<Option<&str>, String> {
+        match &self.cluster {
+            None | Some(Value::Null | Value::String(_)) => Ok(text(&self.cluster)),
+            value => Err(format!("{}, expected a name such as \"backend\"", shown(value))),
+        }
     }
 
     /// Envoy writes 0 where there was no response.
     fn status(&self) -> Result<Option<u16>, String> {
         let status = match &self.status {
-            Value::Null => Some(0.0),
+            Some(Value::Null) => Some(0.0),
             value => number(value),
         };
-        let status =
-            status.filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status));
-        let status = status.ok_or_else(|| format!("{}, expected a status", shown(&self.status)))?;
+        let status = status
+            .filter(|status| status.fract() == 0.0 && (0.0..=999.0).contains(status))
+            .ok_or_else(|| {
+                format!("{}, expected a status such as 200, or 0", shown(&self.status))
+            })?;
         Ok(Some(status as u16).filter(|status| *status != 0))
     }
 
@@ -253,21 +321,43 @@ impl Fields {
 }
 
 /// Envoy writes "-" where there is nothing.
-fn text(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !matches!(*text, "" | "-"))
+fn text(value: &Option<Value>) -> Option<&str> {
+    value.as_ref()?.as_str().filter(|text| !matches!(*text, "" | "-"))
 }
 
-fn number(value: &Value) -> Option<f64> {
-    match value {
+fn number(value: &Option<Value>) -> Option<f64> {
+    match value.as_ref()? {
         Value::String(text) => text.parse().ok(),
         value => value.as_f64(),
     }
 }
 
-fn shown(value: &Value) -> String {
+fn millis(value: &Option<Value>) -> Result<Span, String> {
+    /// Longer than any log.
+    const MOST: f64 = 1e12;
+    let millis = number(value).filter(|millis| (0.0..=MOST).contains(millis));
+    let millis =
+        millis.ok_or_else(|| format!("{}, expected milliseconds such as 20", shown(value)))?;
+    Ok(Span::from_nanos((millis * 1e6).round() as u64))
+}
+
+/// Longer values are cut, and what could steer a terminal is escaped.
+fn shown(value: &Option<Value>) -> String {
+    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
     match value {
-        Value::Null => "missing".to_owned(),
-        value => value.to_string().chars().take(60).collect(),
+        None => "missing".to_owned(),
+        Some(Value::String(text)) => format!("{:?}", cut(text)),
+        Some(value) => cut(&value.to_string()).replace(char::is_control, "?"),
+    }
+}
+
+/// Of a log each line is read by itself: its number is not that of the file.
+fn message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match message.strip_suffix(&place) {
+        Some(message) => format!("{message} at column {}", error.column()),
+        None => message,
     }
 }
 
@@ -296,6 +386,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
             let known = [
                 (&names.time, &mut fields.time),
                 (&names.duration, &mut fields.duration),
+                (&names.headers, &mut fields.headers),
                 (&names.cluster, &mut fields.cluster),
                 (&names.status, &mut fields.status),
                 (&names.flags, &mut fields.flags),
@@ -304,7 +395,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
                 (&names.breaker, &mut fields.breaker),
             ];
             match known.into_iter().find(|(known, _)| **known == *name) {
-                Some((_, field)) => *field = from.next_value()?,
+                Some((_, field)) => *field = Some(from.next_value()?),
                 None => _ = from.next_value::<IgnoredAny>()?,
             }
         }

@@ -48,19 +48,23 @@ impl<'a> Report<'a> {
         let Log { requests, lines, without_cluster, bad, examples, .. } = self.log;
         writeln!(
             to,
-            "{}: {lines} lines, {} requests to a cluster",
+            "{}: {}, {} to a cluster",
             self.path.display(),
-            requests.len()
+            Count(*lines, "line"),
+            Count(requests.len() as u64, "request")
         )?;
         if !requests.is_empty() {
             let span = self.end.since(self.begin);
             writeln!(to, "from {} to {}, {}", When(self.begin), When(self.end), Lasting(span))?;
         }
         if *without_cluster > 0 {
-            writeln!(to, "{without_cluster} requests without a cluster, left out")?;
+            let requests = Count(*without_cluster, "request");
+            writeln!(to, "{requests} without a cluster, left out")?;
         }
-        if *bad > 0 {
-            writeln!(to, "{bad} lines that are no request, left out; the first:")?;
+        match *bad {
+            0 => {}
+            1 => writeln!(to, "1 line that is no request, left out:")?,
+            n => writeln!(to, "{n} lines that are no request, left out; the first:")?,
         }
         for Bad { line, problem } in examples {
             writeln!(to, "  line {line}: {problem}")?;
@@ -82,7 +86,8 @@ impl<'a> Report<'a> {
         writeln!(to, "{}{mode}", Word(&cluster.name))?;
         writeln!(
             to,
-            "  {requests} requests: {succeeded} succeeded, {failed} failed, {ignored} count as nothing"
+            "  {}: {succeeded} succeeded, {failed} failed, {ignored} count as nothing",
+            Count(*requests, "request")
         )?;
         if *slow > 0 {
             writeln!(to, "  {slow} of those admitted were slow")?;
@@ -209,6 +214,16 @@ fn transition(change: &Change) -> Value {
 
 fn seconds(span: Span) -> f64 {
     span.as_unix_seconds()
+}
+
+/// `1 line`, `2 lines`.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} {}{plural}", self.0, self.1)
+    }
 }
 
 /// RFC 3339, to the millisecond.

@@ -10,7 +10,7 @@ use fnv::FnvHashMap;
 
 use super::log::{Log, Request};
 use super::memory::Memory;
-use crate::breaker::{Call, Outcome, Pace, State};
+use crate::breaker::{Call, Outcome, PROBE_GRACE, Pace, State};
 use crate::classify::ClientDisconnect;
 use crate::config::{CircuitPolicy, Config};
 use crate::panel::{Admitted, Awaited, FlightKey, Panel, Seen, Ticket};
@@ -57,11 +57,14 @@ struct Flight {
     request: Request,
     ticket: Ticket,
     awaited: Option<FlightKey>,
+    pace: Pace,
     client_disconnect: ClientDisconnect,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    /// Response headers have come, of which more is to follow.
+    Headers(usize),
     End(usize),
     /// Time alone may bring something about: a lease runs out, a call becomes slow.
     Look,
@@ -113,8 +116,10 @@ impl Replay {
         {
             self.due.pop();
             self.set_clock(at);
-            if let Step::End(place) = step {
-                self.end(place);
+            match step {
+                Step::Headers(place) => self.take_headers(place),
+                Step::End(place) => self.end(place),
+                Step::Look => {}
             }
         }
         if to < Timestamp::MAX {
@@ -171,23 +176,43 @@ impl Replay {
             request: *request,
             ticket,
             awaited: slow_after.map(|slow_after| self.panel.await_headers(&ticket, slow_after)),
+            pace: Pace::Fast,
             client_disconnect: policy.classify.client_disconnect,
         };
         let place = self.free.pop().unwrap_or_else(|| {
             self.flights.push(None);
             self.flights.len() - 1
         });
+        if (ticket.is_probe() || flight.awaited.is_some()) && request.answered < request.ended {
+            self.due.push(Reverse((request.answered, Step::Headers(place))));
+        }
         if let Some(free) = self.flights.get_mut(place) {
             *free = Some(flight);
         }
         self.due.push(Reverse((request.ended, Step::End(place))));
     }
 
+    fn take_headers(&mut self, place: usize) {
+        let Some(mut flight) = self.flights.get_mut(place).and_then(Option::take) else { return };
+        flight.pace = self.pace(&mut flight, true);
+        if flight.ticket.is_probe() && flight.request.are_headers_good {
+            self.panel.headers_arrived(&flight.ticket, None);
+            // Its stream has to live on for so long.
+            let passes = flight.request.answered + PROBE_GRACE;
+            self.due.push(Reverse((tick_of(passes) + TICK, Step::Look)));
+        }
+        self.take_changes();
+        if let Some(taken) = self.flights.get_mut(place) {
+            *taken = Some(flight);
+        }
+    }
+
     fn end(&mut self, place: usize) {
-        let Some(flight) = self.flights.get_mut(place).and_then(Option::take) else { return };
+        let Some(mut flight) = self.flights.get_mut(place).and_then(Option::take) else { return };
         self.free.push(place);
-        let Flight { request, ticket, .. } = flight;
-        let pace = self.pace(&flight);
+        let Flight { request, ticket, client_disconnect, .. } = flight;
+        let is_clients = request.is_clients && client_disconnect == ClientDisconnect::Slow;
+        let pace = self.pace(&mut flight, request.is_upstreams || is_clients);
         let call = Call { outcome: request.outcome, pace, retry_after: None };
         self.panel.settle(&ticket, &call, None, Seen::default());
         self.take_changes();
@@ -196,14 +221,12 @@ impl Replay {
         }
     }
 
-    /// As the filter takes it, with the whole duration for the wait for headers.
-    fn pace(&mut self, flight: &Flight) -> Pace {
-        let Some(key) = flight.awaited else { return Pace::Fast };
-        let is_blamed = flight.request.is_upstreams
-            || (flight.request.is_clients && flight.client_disconnect == ClientDisconnect::Slow);
+    /// As the filter takes it: by when the headers came, or by the end where none did.
+    fn pace(&mut self, flight: &mut Flight, is_upstreams: bool) -> Pace {
+        let Some(key) = flight.awaited.take() else { return flight.pace };
         match self.panel.stop_awaiting(key) {
             Awaited::Counted => Pace::Slow,
-            Awaited::Late if is_blamed => {
+            Awaited::Late if is_upstreams => {
                 self.panel.count_slow(&flight.ticket, None);
                 Pace::Slow
             }
