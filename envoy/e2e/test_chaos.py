@@ -1,7 +1,9 @@
 """An upstream that goes down in every way there is, under load: nothing lost, nothing stuck, nothing counted twice."""
 
+import bisect
 import collections
 import contextlib
+import datetime
 
 import pytest
 
@@ -13,6 +15,8 @@ from rig.upstream import Upstream
 from rig.wait import wait_until
 
 RATE = 150
+# Seconds: some rejections apart at this rate.
+AROUND = 0.05
 COUNTED = ("successes", "failures", "ignored", "stale_results", "rejected")
 
 
@@ -58,6 +62,7 @@ def test_under_load_nothing_is_lost_nor_stuck_nor_counted_twice(proxy, upstream,
         wait_until(lambda: load.replies[200] >= 50)
         end = outage(upstream)
         wait_until(lambda: proxy.metric("opened") >= 2)
+        before = load.replies[200]
         end()
         well = load.sent
         wait_until(lambda: load.sent >= well + RATE)
@@ -65,8 +70,9 @@ def test_under_load_nothing_is_lost_nor_stuck_nor_counted_twice(proxy, upstream,
         load.end()
 
     assert_all_is_counted(proxy, load)
-    # One that was killed knows only of those after.
-    assert upstream.calls <= load.sent - proxy.metric("rejected")
+    # One that was killed knows only of those after, and those before found nobody.
+    heard_of = load.replies[200] - before if outage is killed else load.sent - proxy.metric("rejected")
+    assert upstream.calls == heard_of
     assert_nothing_is_stuck(proxy)
 
 
@@ -77,13 +83,33 @@ def assert_all_is_counted(proxy, load):
     wait_until(lambda: counted().total() == load.sent)
     counts = counted()
     assert counts["rejected"] == load.replies["open"] + load.replies["half-open"] > 0
-    assert counts["successes"] <= load.replies[200] + load.replies["broken"]
-    assert counts["ignored"] == 0
+    good = load.replies[200]
+    late_good, late_bad = good - counts["successes"], load.sent - counts["rejected"] - good - counts["failures"]
+    assert min(late_good, late_bad) >= counts["ignored"] == 0
+    assert late_good + late_bad == counts["stale_results"] <= overtaken(proxy, load)
     status = proxy.circuit()
     assert (status["rejected"], status["failures_total"]) == (counts["rejected"], counts["failures"])
     opened, half_opened, closed = (proxy.metric(each) for each in ("opened", "half_opened", "closed"))
     assert opened == half_opened and 1 <= closed <= half_opened
     assert proxy.stat("wasmcustom.circuit_breaker.untracked") == 0
+
+
+def overtaken(proxy, load):
+    """How many were admitted while closed and had others rejected around them: their verdicts may have come too late."""
+    wait_until(lambda: len(proxy.access_log()) == load.sent)
+    lives = [(each["circuit_breaker"], *life(each)) for each in proxy.access_log()]
+    rejections = sorted(begun for what, begun, _ in lives if what == "rejected")
+
+    def is_overtaken(begun, ended):
+        first = bisect.bisect(rejections, begun - AROUND)
+        return first < len(rejections) and rejections[first] <= ended + AROUND
+
+    return sum(is_overtaken(begun, ended) for what, begun, ended in lives if what is None)
+
+
+def life(logged):
+    begun = datetime.datetime.fromisoformat(logged["time"]).timestamp()
+    return begun, begun + logged["milliseconds"] / 1000
 
 
 def assert_nothing_is_stuck(proxy):
@@ -106,7 +132,7 @@ def test_crowds_that_leave_take_no_place_with_them(proxy, upstream):
             for _ in range(40):
                 client = crowd.enter_context(proxy.connect())
                 client.sendall(b"GET /hang HTTP/1.1\r\nhost: backend\r\n\r\n")
-            wait_until(lambda before=before: proxy.metric("probes") > before)
+            wait_until(lambda before=before: proxy.metric("probes") > before and upstream.in_flight > 0)
         wait_until(lambda: upstream.in_flight == 0)
 
     upstream.does("status/200")
@@ -120,5 +146,5 @@ def test_crowds_that_leave_take_no_place_with_them(proxy, upstream):
         return [each for each in proxy.access_log() if each["circuit_breaker"] != "rejected" and each["status"] != 200]
 
     wait_until(lambda: sum(proxy.metric(each) for each in settled) == len(admitted()))
-    assert upstream.calls_to("/hang") + 5 <= len(admitted())
+    assert 3 <= upstream.calls_to("/hang") <= len(admitted()) - 5
     assert proxy.metric("failures") == 5

@@ -128,19 +128,44 @@ def test_an_override_survives(proxy, upstream, update):
     wait_until(lambda: get_anew(proxy).status_code == 200)
 
 
-def test_code_that_does_not_load_is_refused_and_the_old_keeps_serving(proxy, listeners, tmp_path):
-    trip(proxy)
-    broken = tmp_path / "broken.wasm"
-    broken.write_bytes(MODULE.read_bytes()[:1000])
+@pytest.fixture
+def broken_build(tmp_path):
+    file = tmp_path / "broken.wasm"
+    file.write_bytes(MODULE.read_bytes()[:1000])
+    return file
 
-    listeners.update(module=broken)
+
+def test_code_that_does_not_load_is_refused_and_the_old_keeps_rejecting(proxy, listeners, broken_build):
+    trip(proxy)
+
+    listeners.update(module=broken_build)
 
     wait_until(lambda: proxy.stat("listener_manager.lds.update_rejected") == 1)
     assert_rejected(get_anew(proxy))
     wait_for_state(proxy, "open")
 
 
-def test_no_request_is_lost_to_updates_under_load(proxy, listeners, other_build):
+def test_while_code_that_does_not_load_is_refused_the_old_serves_and_counts_every_request(
+    proxy, upstream, listeners, broken_build
+):
+    with Load(proxy.port, "backend", 150) as load:
+        wait_until(lambda: load.replies[200] >= 30)
+        listeners.update(module=broken_build)
+        wait_until(lambda: proxy.stat("listener_manager.lds.update_rejected") == 1)
+        refused = load.sent
+        wait_until(lambda: load.sent >= refused + 60)
+        load.end()
+
+    assert load.replies == {200: load.sent}
+    wait_until(lambda: proxy.metric("successes") == load.sent)
+    assert upstream.calls == load.sent
+    trip(proxy)
+    assert_rejected(get_anew(proxy))
+    wait_until(lambda: proxy.metric("rejected") == 1)
+    assert (upstream.calls, proxy.metric("failures")) == (load.sent + 5, 5)
+
+
+def test_no_request_is_lost_to_updates_under_load(proxy, upstream, listeners, other_build):
     with Load(proxy.port, "backend", 150) as load:
         for number, module in enumerate([other_build, MODULE, other_build], 1):
             wait_until(lambda number=number: load.replies[200] >= 50 * number)
@@ -150,4 +175,4 @@ def test_no_request_is_lost_to_updates_under_load(proxy, listeners, other_build)
 
     assert load.replies == {200: load.sent}
     wait_until(lambda: proxy.metric("successes") == load.sent)
-    assert proxy.metric("failures") == 0
+    assert (upstream.calls, proxy.metric("failures")) == (load.sent, 0)

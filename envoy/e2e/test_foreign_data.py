@@ -58,20 +58,40 @@ def works(proxy):
     assert "failed" not in proxy.log()
 
 
-def test_while_closed(proxy):
+def assert_nothing_was_lost_nor_counted_twice(proxy, upstream):
+    """Of every request that clients sent, and the one that the other filter took."""
+    wait_until(lambda: counted(proxy) == len(proxy.access_log()) - 1)
+    asked = [each["circuit_breaker"] for each in proxy.access_log()]
+    answered_here = [each for each in asked if each and each != "probe"]
+    assert upstream.calls == len(asked) - len(answered_here)
+    assert proxy.metric("rejected") == len(answered_here)
+    assert proxy.metric("fallback_cache_hit") == answered_here.count("fallback:cache")
+    assert proxy.metric("fallback_respond") == answered_here.count("fallback:respond")
+    assert proxy.metric("failures") == sum(each["status"] == 503 for each in proxy.access_log())
+    assert proxy.metric("ignored") == 0
+
+
+def counted(proxy):
+    outcomes = ("successes", "failures", "ignored", "stale_results", "rejected")
+    return sum(map(proxy.metric, outcomes)) + proxy.stat("wasmcustom.circuit_breaker.untracked")
+
+
+def test_while_closed(proxy, upstream):
     works(proxy)
 
     vandalise(proxy)
 
     works(proxy)
+    assert_nothing_was_lost_nor_counted_twice(proxy, upstream)
 
 
-def test_while_open(proxy):
+def test_while_open(proxy, upstream):
     trip(proxy)
 
     vandalise(proxy)
 
     works(proxy)
+    assert_nothing_was_lost_nor_counted_twice(proxy, upstream)
 
 
 def test_while_half_open_with_a_probe_out(proxy, upstream):
@@ -85,6 +105,7 @@ def test_while_half_open_with_a_probe_out(proxy, upstream):
         upstream.release()
         wait_until(lambda: probe.replies == {200: 1})
     works(proxy)
+    assert_nothing_was_lost_nor_counted_twice(proxy, upstream)
 
 
 @pytest.mark.parametrize("garbage", [GARBAGE["text"]], ids=["text"])

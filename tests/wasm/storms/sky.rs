@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::sample::Index;
 
+use super::courses::{Courses, UNTIL_KNOWN};
 use crate::harness::prelude::*;
 
 pub const CLUSTERS: [&str; 4] = ["a", "b", "c", "d\u{e9}"];
@@ -108,6 +109,13 @@ pub enum Gust {
     Webhook(Index, Option<u16>),
 }
 
+impl Gust {
+    /// Nothing that a host or the workers ever do.
+    pub fn is_foul(&self) -> bool {
+        matches!(self, Self::Damage(..) | Self::Refuses { .. } | Self::Garbles { .. })
+    }
+}
+
 /// A request under way.
 struct Flight {
     exchange: Exchange,
@@ -117,6 +125,10 @@ struct Flight {
     has_headers: bool,
     is_sent: bool,
     is_marred: bool,
+    /// When it came, one worker or another knew its circuit as not closed.
+    may_be_rejected: bool,
+    /// Of a probe that holds its place until it is answered or its circuit moves on: when that last did.
+    probe_since: Option<usize>,
 }
 
 /// What tells requests apart.
@@ -132,14 +144,20 @@ pub struct Sky {
     host: Host,
     flights: Vec<Flight>,
     answers: BTreeMap<Question, BTreeSet<Vec<u8>>>,
+    courses: Courses,
+    configuration: usize,
+    is_fair: bool,
     count: usize,
 }
 
 impl Sky {
-    pub fn over(config: Config) -> Self {
+    pub fn over(configuration: usize, is_fair: bool) -> Self {
         let host = Host::setup().allow_on_headers_stop_iteration().workers(2);
-        let host = host.boot(config).expect("the configuration is a good one");
-        Self { host, flights: Vec::new(), answers: BTreeMap::new(), count: 0 }
+        let host = host
+            .boot(super::configuration(configuration))
+            .expect("the configuration is a good one");
+        let (flights, answers, courses) = (Vec::new(), BTreeMap::new(), Courses::default());
+        Self { host, flights, answers, courses, configuration, is_fair, count: 0 }
     }
 
     pub fn blows(&mut self, gust: &Gust) {
@@ -155,10 +173,18 @@ impl Sky {
                 let flight = self.flights.swap_remove(which.index(self.flights.len()));
                 self.goes_on(flight, how);
             }
-            Gust::Passes(ms) => self.host.advance(millis(*ms)),
+            Gust::Passes(ms) => {
+                self.courses.read(&self.host);
+                self.host.advance(millis(*ms));
+                if *ms >= UNTIL_KNOWN {
+                    self.courses.all_know();
+                }
+            }
             Gust::Stalls(ms) => {
+                self.courses.read(&self.host);
                 self.host.advance_without_ticks(millis(*ms));
                 self.host.tick();
+                self.courses.all_know();
             }
             Gust::WallClock(by) => {
                 let time = hours(by.unsigned_abs());
@@ -193,6 +219,7 @@ impl Sky {
                     .reconfigure(super::configuration(*number))
                     .expect("the configuration is a good one");
                 self.host.drop_old();
+                self.configuration = *number;
             }
             Gust::Webhook(which, status) => {
                 let calls = self.host.waiting_calls();
@@ -241,14 +268,42 @@ impl Sky {
         let mishaps = self.host.mishaps();
         let exchange = self.host.worker(traffic.worker).send(request);
         let is_marred = self.host.mishaps() > mishaps;
+        self.courses.read(&self.host);
+        let may_be_rejected = self.courses.may_be_other_than("closed", cluster);
+        let state = exchange.filter_state("circuit_breaker");
+        let is_probe = state.as_deref() == Some("probe") && traffic.method != 3;
         let question = Question { cluster, path, user: traffic.user, body: body.into_bytes() };
-        Flight {
+        let flight = Flight {
             exchange,
             question,
             answer: None,
             has_headers: false,
             is_sent: traffic.method != 3,
             is_marred,
+            may_be_rejected,
+            probe_since: is_probe.then(|| self.courses.turns(cluster)),
+        };
+        if self.is_fair && flight.exchange.is_admitted() {
+            self.was_admitted(&flight, state.as_deref());
+        }
+        flight
+    }
+
+    fn was_admitted(&self, flight: &Flight, state: Option<&str>) {
+        let Flight { exchange, question: Question { cluster, .. }, probe_since, .. } = flight;
+        if super::is_lenient(self.configuration, cluster) || state == Some("fallback:reroute") {
+            return;
+        }
+        assert!(self.courses.may_be_other_than("open", cluster), "it is open: {exchange:?}");
+        if probe_since.is_some() {
+            let is_out = |other: &&Flight| {
+                other.question.cluster == *cluster
+                    && other.probe_since == *probe_since
+                    && !other.has_headers
+            };
+            let out = 1 + self.flights.iter().filter(is_out).count();
+            let most = super::PROBES[self.configuration % super::CONFIGS];
+            assert!(out <= most, "{out} probes are out: {exchange:?}");
         }
     }
 
@@ -374,7 +429,18 @@ impl Sky {
     fn was_answered(&self, flight: &Flight) {
         let Flight { exchange, question, .. } = flight;
         assert!(exchange.local_replies() <= 1, "answered twice: {exchange:?}");
-        let Some(reply) = exchange.local_reply().filter(|_| !flight.is_marred) else { return };
+        let Some(reply) = exchange.local_reply() else { return };
+        if reply.header("x-circuit-breaker-fallback").as_deref() == Some("cache") {
+            // Whoever was taken for another got the other's, but all of it.
+            let is_one = |(to, bodies): (&Question, &BTreeSet<Vec<u8>>)| {
+                (flight.is_marred || to == question) && bodies.contains(&reply.body)
+            };
+            let is_known = self.answers.iter().any(is_one);
+            assert!(is_known, "another's, or torn: {question:?}, {exchange:?}");
+        }
+        if flight.is_marred {
+            return;
+        }
         assert!(reply.header("x-circuit-breaker").is_some(), "not ours to answer: {exchange:?}");
         if reply.details != "circuit_breaker_upstream_failed" {
             assert!(!exchange.is_admitted(), "it was under way: {exchange:?}");
@@ -384,11 +450,7 @@ impl Sky {
                 lines.iter().any(|line| line.contains(&opened)),
                 "it never opened: {exchange:?}"
             );
-        }
-        if reply.header("x-circuit-breaker-fallback").as_deref() == Some("cache") {
-            let known = self.answers.get(question);
-            let is_one = known.is_some_and(|bodies| bodies.contains(&reply.body));
-            assert!(is_one, "another's, or torn: {question:?}, {exchange:?}");
+            assert!(!self.is_fair || flight.may_be_rejected, "it is closed: {exchange:?}");
         }
     }
 
