@@ -398,13 +398,11 @@ impl Circuit {
     /// Where there is no record, there was none yet or it was lost: what was admitted under that one
     /// is of an earlier generation.
     fn absent(&self) -> Record {
-        let known = self.snapshot.generation;
-        let new = Record::new(self.place.owner, self.epoch, &self.policy);
-        let untouched = Record { generation: known, ..new };
-        if self.snapshot == untouched {
-            return untouched;
-        }
-        Record { generation: known.wrapping_add(1), ..new }
+        let Record { generation, last_failure, phase, .. } = &self.snapshot;
+        let is_untouched = last_failure.is_none()
+            && matches!(phase, Phase::Closed { recovered: None, forced_until: None, .. });
+        let generation = generation.wrapping_add(u32::from(!is_untouched));
+        Record { generation, ..Record::new(self.place.owner, self.epoch, &self.policy) }
     }
 
     fn take(&mut self, record: Option<Record>) {

@@ -137,13 +137,24 @@ impl<H: Host> Panel<H> {
 
     /// Has whoever knows the slot's circuit put its name back.
     fn give_back(&mut self, slot: u16, name: &str) {
-        let given = self.store.change(&self.key("index"), |found: Option<&Index>| {
-            let next = found.and_then(|index| index.with_instead(Tenant::default(), slot, name));
-            (next.is_some(), next)
-        });
-        if given.is_ok_and(|(is_given, _)| is_given) {
+        let given =
+            self.change_index(&mut |found| found?.with_instead(Tenant::default(), slot, name));
+        if given.is_some_and(|(is_given, _)| is_given) {
             self.note_index();
         }
+    }
+
+    /// Whether `change` has changed the index, which others are then to be told, and the index as
+    /// it is now. `None` where the store gave up.
+    pub(super) fn change_index(
+        &self,
+        change: &mut dyn FnMut(Option<&Index>) -> Option<Index>,
+    ) -> Option<(bool, Option<Index>)> {
+        let changed = self.store.change(&self.key("index"), |found| {
+            let next = change(found);
+            (next.is_some(), next)
+        });
+        changed.ok()
     }
 
     /// The slot of a name: the one it has, a free one, or that of the longest-idle closed circuit.
@@ -153,23 +164,25 @@ impl<H: Host> Panel<H> {
         }
         let most = self.config.max_circuits;
         let tenant = Tenant { name: name.to_owned(), since: self.clock.latest() };
-        let placed = self.store.change(&self.key("index"), |found: Option<&Index>| {
+        let mut slot = None;
+        let placed = self.change_index(&mut |found| {
             let found = found.cloned().unwrap_or_default();
             // A newcomer must not get the slot of a circuit whose name was lost.
             let mended = self.mended(&found);
             let index = mended.as_ref().unwrap_or(&found);
-            if let Some(slot) = index.slot_of(name) {
-                return ((Some(slot), mended.is_some()), mended);
+            slot = index.slot_of(name);
+            if slot.is_some() {
+                return mended;
             }
             match index.with(tenant.clone(), most) {
-                Some((slot, next)) => ((Some(slot), true), Some(next)),
-                None => ((None, mended.is_some()), mended),
+                Some((free, next)) => {
+                    slot = Some(free);
+                    Some(next)
+                }
+                None => mended,
             }
         });
-        let Ok(((slot, is_changed), _)) = placed else {
-            return None;
-        };
-        if is_changed {
+        if placed?.0 {
             self.note_index();
         }
         slot.or_else(|| self.evict_for(tenant))
@@ -199,23 +212,23 @@ impl<H: Host> Panel<H> {
         }
         self.may_evict_from = now + EVICTION_PAUSE;
         let (slot, former) = self.longest_idle()?;
-        let evicted = self.store.change(&self.key("index"), |found: Option<&Index>| {
+        let mut has_place = None;
+        let evicted = self.change_index(&mut |found| {
             // Another worker may have found a place for it meanwhile.
-            if let Some(slot) = found.and_then(|index| index.slot_of(&tenant.name)) {
-                return ((Some(slot), false), None);
+            has_place = found?.slot_of(&tenant.name);
+            if has_place.is_some() {
+                return None;
             }
-            let next = found.and_then(|index| index.with_instead(tenant.clone(), slot, &former));
-            ((next.as_ref().map(|_| slot), next.is_some()), next)
+            found?.with_instead(tenant.clone(), slot, &former)
         });
-        let (slot, is_changed) = evicted.ok()?.0;
-        if !is_changed {
-            return slot;
+        if !evicted?.0 {
+            return has_place;
         }
         self.note_index();
         if let Some(Seat::Guarded(seat)) = self.seats.get(former.as_bytes()) {
             self.forget(*seat);
         }
-        slot
+        Some(slot)
     }
 
     fn longest_idle(&self) -> Option<(u16, String)> {

@@ -100,11 +100,9 @@ impl<H: Host> Panel<H> {
     /// Puts back the names that the index has lost, and drops the circuits whose slots it has given
     /// to others.
     fn check_index(&mut self) {
-        let checked = self.store.change(&self.key("index"), |found: Option<&Index>| {
-            let mended = self.mended(found.unwrap_or(&Index::default()));
-            (mended.is_some(), mended)
-        });
-        let Ok((is_mended, Some(index))) = checked else {
+        let checked =
+            self.change_index(&mut |found| self.mended(found.unwrap_or(&Index::default())));
+        let Some((is_mended, Some(index))) = checked else {
             return;
         };
         if is_mended {

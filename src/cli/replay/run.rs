@@ -196,7 +196,7 @@ impl Replay {
         let Some(mut flight) = self.flights.get_mut(place).and_then(Option::take) else { return };
         flight.pace = self.pace(&mut flight, true);
         if flight.ticket.is_probe() && flight.request.are_headers_good {
-            self.panel.headers_arrived(&flight.ticket, None);
+            self.panel.headers_arrived(&mut flight.ticket, None);
             // Its stream has to live on for so long.
             let passes = flight.request.answered + PROBE_GRACE;
             self.due.push(Reverse((tick_of(passes) + TICK, Step::Look)));
