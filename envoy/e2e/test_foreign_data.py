@@ -22,6 +22,7 @@ GARBAGE = {
     "ones": b"\xff" * 5000,
     "a_version_and_noise": b"\x01" + os.urandom(200),
 }
+WORKERS = 2
 BAD_RECORDS = "wasmcustom.circuit_breaker.bad_records"
 
 
@@ -38,7 +39,7 @@ def proxy(run, upstream, tmp_path, garbage):
     module = tmp_path / "vandal.wasm"
     module.write_bytes(vandal({f"fusebox/1/default/{key}": garbage for key in KEYS}))
     wasm(config, "vandal")["vm_config"]["code"] = {"local": {"filename": str(module)}}
-    return run(config)
+    return run(config, concurrency=WORKERS)
 
 
 def vandalise(proxy):
@@ -60,15 +61,24 @@ def works(proxy):
 
 def assert_nothing_was_lost_nor_counted_twice(proxy, upstream):
     """Of every request that clients sent, and the one that the other filter took."""
-    wait_until(lambda: counted(proxy) == len(proxy.access_log()) - 1)
-    asked = [each["circuit_breaker"] for each in proxy.access_log()]
-    answered_here = [each for each in asked if each and each != "probe"]
-    assert upstream.calls == len(asked) - len(answered_here)
+    # The log and the counters come late, each by itself: one alone may agree with the other too early.
+    wait_until(lambda: counted(proxy) == len(proxy.access_log()) - 1 and upstream.calls == len(asked_upstream(proxy)))
+    answered_here = [each["circuit_breaker"] for each in proxy.access_log() if is_answered_here(each)]
     assert proxy.metric("rejected") == len(answered_here)
     assert proxy.metric("fallback_cache_hit") == answered_here.count("fallback:cache")
     assert proxy.metric("fallback_respond") == answered_here.count("fallback:respond")
-    assert proxy.metric("failures") == sum(each["status"] == 503 for each in proxy.access_log())
+    # A worker finds its record lost by reading it, and what it admitted until then is of the circuit's former life.
+    failed = sum(each["status"] == 503 for each in proxy.access_log())
+    assert 0 <= failed - proxy.metric("failures") <= proxy.metric("stale_results") <= WORKERS
     assert proxy.metric("ignored") == 0
+
+
+def is_answered_here(entry):
+    return bool(entry["circuit_breaker"]) and entry["circuit_breaker"] != "probe"
+
+
+def asked_upstream(proxy):
+    return [each for each in proxy.access_log() if not is_answered_here(each)]
 
 
 def counted(proxy):
