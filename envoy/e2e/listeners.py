@@ -3,7 +3,10 @@
 import json
 import os
 
+from e2e.words import assert_rejected, get_anew, trip
 from rig.config import set_plugin, wasm
+from rig.load import Load
+from rig.wait import wait_until
 
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 
@@ -34,3 +37,23 @@ class Listeners:
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps({"resources": resources}))
         os.replace(new, self._file)
+
+
+def assert_serves_on(proxy, upstream, update):
+    """`update` is refused under load: all the while what was there before serves every request and counts it, and then
+    trips by its own rules."""
+    with Load(proxy.port, "backend", 150) as load:
+        wait_until(lambda: load.replies[200] >= 30)
+        update()
+        wait_until(lambda: proxy.stat("listener_manager.lds.update_rejected") == 1)
+        refused = load.sent
+        wait_until(lambda: load.sent >= refused + 60)
+        load.end()
+
+    assert load.replies == {200: load.sent}
+    wait_until(lambda: proxy.metric("successes") == load.sent)
+    assert upstream.calls == load.sent
+    trip(proxy)
+    assert_rejected(get_anew(proxy), retry_after=range(2, 21))
+    wait_until(lambda: proxy.metric("rejected") == 1)
+    assert (upstream.calls, proxy.metric("failures")) == (load.sent + 5, 5)

@@ -1,10 +1,9 @@
 """Another policy takes over while a circuit is half-open: from then on its number of probes counts, and of successes."""
 
-import httpx
 import pytest
 
 from e2e.listeners import Listeners
-from e2e.words import assert_rejected, trip, wait_for_state
+from e2e.words import assert_rejected, get_anew, trip, wait_for_state
 from rig.config import bootstrap, cluster, plugin
 from rig.crowd import Crowd
 from rig.wait import wait_until
@@ -35,11 +34,6 @@ def half_open(run, upstream, tmp_path):
         return proxy, update
 
     return half_open
-
-
-def get_anew(proxy):
-    """On a new connection: the old ones stay with what they began with."""
-    return httpx.get(proxy.url)
 
 
 def assert_all_counted(proxy, **expected):
@@ -152,7 +146,7 @@ def test_a_probe_that_fails_reopens_whatever_the_new_policy_asks_for(half_open, 
 
     update((3, 2))
 
-    assert httpx.get(f"{proxy.url}/status/503").text == "503 from the upstream\n"
+    assert get_anew(proxy, "/status/503").text == "503 from the upstream\n"
     wait_until(lambda: proxy.metric("opened") == 2)
     wait_for_state(proxy, "half-open")
     for _ in range(2):

@@ -1,6 +1,7 @@
 """What the tests say."""
 
 import httpx
+import pytest
 
 from rig.wait import wait_until
 
@@ -22,6 +23,19 @@ def get_whatever_comes(proxy, path="/"):
         return proxy.get(path)
     except httpx.TransportError:
         return None
+
+
+def get_anew(proxy, path="/"):
+    """On a new connection: the old ones stay with the configuration they began with."""
+    return httpx.get(f"{proxy.url}{path}")
+
+
+def assert_is_as_before(before, after):
+    """Two statuses of a circuit that has not moved."""
+    for unchanged in ("state", "generation", "reason"):
+        assert after[unchanged] == before[unchanged]
+    # Reckoned at each look from two clocks that are read one after the other, and given in whole milliseconds.
+    assert after["opened_at"] == pytest.approx(before["opened_at"], abs=0.002)
 
 
 def assert_rejected(response, circuit="backend", state="open", retry_after=range(1, 31)):
