@@ -25,9 +25,9 @@ chmod +x "$out/rustc"
 export RUSTC_WORKSPACE_WRAPPER=$out/rustc LLVM_PROFILE_FILE=$out/native-%p-%m.profraw FUSEBOX_COVERAGE=$out
 # Not the model: it takes minutes, to run what the unit tests of breaker/ and store.rs run.
 tests=(--features cli --lib --test wasm --test cli)
-# That test is of the module as it is shipped: this one offers its counters too.
 # Another profile, or cargo takes the library that `cargo test` built for one with counters: its file has the same name.
 other=(--config profile.dev.package.fusebox.debug=false)
+# That test is of the module as it is shipped: this one offers its counters too.
 if ! cargo test "${other[@]}" "${tests[@]}" -- --skip the_module_offers_nothing_else >"$out/log" 2>&1; then
   tail -n 100 "$out/log" >&2
   exit 1
